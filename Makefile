@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+# mayfly's one Makefile. `make help` lists the targets. Sources are found by wildcard: adding a
+# file needs no change here. Folders with rules of their own bring a rules.mk.
+
+VARIANT ?= release
+B       ?= build$(if $(filter-out release,$(VARIANT)),/$(VARIANT))
+PREFIX  ?= /usr/local
+DESTDIR ?=
+VERSION := 0.1.0
+
+CC_release := gcc
+CC_clang   := clang
+CC_asan    := gcc
+CC_tsan    := gcc
+CC_fuzz    := clang
+ifeq ($(origin CC),default)
+CC := $(CC_$(VARIANT))
+endif
+
+WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wvla -Wundef -Wformat=2 \
+	-Wcast-qual -Wimplicit-fallthrough -Wstrict-prototypes -Wmissing-prototypes \
+	-Wnull-dereference -Werror
+# ISO C has no `({})`, no designated array ranges and no zero-length arrays; KVM's own headers do.
+WARN += -Wno-pedantic
+
+CFLAGS_release := -O2 -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fcf-protection
+CFLAGS_clang   := $(CFLAGS_release) -Wnoderef
+CFLAGS_asan    := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+CFLAGS_tsan    := -O1 -fsanitize=thread -fno-omit-frame-pointer
+CFLAGS_fuzz    := -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all \
+	-fno-omit-frame-pointer
+
+CFLAGS  := -std=c11 -D_GNU_SOURCE -g -fno-common -fPIE -pthread $(WARN) $(CFLAGS_$(VARIANT)) \
+	-DMAYFLY_VERSION='"$(VERSION)"' -I. -I$(B) $(EXTRA_CFLAGS)
+LDFLAGS := -pthread $(filter -fsanitize=%,$(CFLAGS_$(VARIANT)))
+# Sanitizers need a dynamic program; everything that is installed is a static one.
+STATIC  := $(if $(findstring -fsanitize,$(CFLAGS_$(VARIANT))),-pie,-static-pie -Wl,-z,relro,-z,now)
+
+# wildcard, not a list: see the folder READMEs for what lives where
+LIB_SRCS := $(wildcard vmm/*/*.c virtio/*.c snapshot/*.c api/*.c) \
+	$(filter-out seccomp/gen.c,$(wildcard seccomp/*.c))
+CLI_SRCS := $(wildcard cli/*.c vmm/base/*.c) vmm/kvm/caps.c
+LIB_OBJS := $(LIB_SRCS:%.c=$(B)/o/%.o)
+CLI_OBJS := $(CLI_SRCS:%.c=$(B)/o/%.o)
+VMM_OBJS := $(B)/o/vmm/main.o $(B)/o/vmm/options.o
+LIB      := $(B)/libmayfly.a
+VMM_LIBS := -ljansson
+SEED_INPUTS := $(wildcard vmm/*.[ch] vmm/*/*.[ch] virtio/*.[ch] snapshot/*.[ch] api/*.[ch] seccomp/*.[ch])
+
+.DELETE_ON_ERROR:
+.SUFFIXES:
+.PHONY: all
+all: $(B)/mayfly-vmm $(B)/mayfly ## Build mayfly-vmm and mayfly into build/
+
+$(B)/mayfly-vmm: $(VMM_OBJS) $(LIB)
+	@echo "  LD    $@"
+	@$(CC) $(LDFLAGS) $(STATIC) -o $@ $(VMM_OBJS) $(LIB) $(VMM_LIBS)
+
+$(B)/mayfly: $(CLI_OBJS)
+	@echo "  LD    $@"
+	@$(CC) $(LDFLAGS) $(STATIC) -o $@ $(CLI_OBJS) -ljansson
+
+$(LIB): $(LIB_OBJS)
+	@echo "  AR    $@"
+	@rm -f $@ && ar rcs $@ $(LIB_OBJS)
+
+$(B)/o/%.o: %.c Makefile
+	@echo "  CC    $<"
+	@mkdir -p $(@D)
+	@$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+-include $(wildcard vmm/rules.mk seccomp/rules.mk tests/*/rules.mk guest/rules.mk bench/rules.mk)
+-include $(shell [ -d $(B)/o ] && find $(B)/o -name '*.d')
+
+.PHONY: install
+install: all ## Install programs under DESTDIR/PREFIX
+	install -d $(DESTDIR)$(PREFIX)/bin
+	install -m 755 $(B)/mayfly-vmm $(B)/mayfly $(DESTDIR)$(PREFIX)/bin/
+
+.PHONY: demo
+demo: ## Set up, boot Debian's kernel in mayfly, check what the guest saw
+	@tools/demo
+
+.PHONY: check
+check: ## Set up, run every test; the last line is the count
+	@tests/run
+
+.PHONY: check-lint check-unit check-kvm check-linux check-fuzz check-asan check-cli
+check-lint: ## Formatting, layering, clang-tidy, cppcheck, shellcheck
+check-unit: ## Unit tests (gcc and clang builds)
+check-kvm: ## Payload guests on /dev/kvm
+check-linux: ## Linux guests, natively or in the nested testbed
+check-fuzz: ## Replay of the fuzz corpora under sanitizers
+check-asan: ## Unit tests and payload guests with ASan and UBSan
+check-cli: ## The mayfly command
+check-lint check-unit check-kvm check-linux check-fuzz check-asan check-cli:
+	@tests/run --layer $(@:check-%=%)
+
+.PHONY: bench
+bench: ## Measure against the raw-KVM floor and peers; table, JSON and SVG in build/bench/
+	@bench/run
+
+.PHONY: kernel
+kernel: ## Build our own guest kernel (cached outside the tree)
+	@tools/deps kernel
+	@guest/kernel/build
+
+.PHONY: format
+format: ## Reformat all C files
+	@git ls-files -co --exclude-standard '*.c' '*.h' | xargs clang-format -i
+
+.PHONY: clean
+clean: ## Remove build/
+	rm -rf build
+
+.PHONY: help
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' Makefile
+	@echo "  One test by name:  tests/run -k NAME [--layer LAYER]"
+	@echo "  Variables: VARIANT=release|clang|asan|tsan|fuzz  PREFIX=  DESTDIR="

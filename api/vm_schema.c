@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The tables of struct vm_config. See vm_schema.h. */
+#include "api/vm_schema.h"
+
+#include <limits.h>
+
+#define VM_SCHEMA_PATH_MAX     (PATH_MAX - 1)
+#define VM_SCHEMA_ID_MAX       255
+#define VM_SCHEMA_PARTUUID_MAX 64
+/* The loader checks the whole line again, with what the machine appends. */
+#define VM_SCHEMA_BOOT_ARGS_MAX (LAYOUT_CMDLINE_SIZE_MAX - 1)
+
+static const struct schema_row boot_source_rows[] = {
+	SCHEMA_STR("kernel_image_path", struct vm_config, kernel_image_path, 1, VM_SCHEMA_PATH_MAX,
+		SCHEMA_REQUIRED),
+	SCHEMA_STR("initrd_path", struct vm_config, initrd_path, 1, VM_SCHEMA_PATH_MAX,
+		SCHEMA_NULLABLE),
+	SCHEMA_STR("boot_args", struct vm_config, boot_args, 0, VM_SCHEMA_BOOT_ARGS_MAX,
+		SCHEMA_NULLABLE),
+};
+const struct schema boot_source_schema = SCHEMA("boot-source", boot_source_rows, 0);
+
+static const struct schema_name huge_pages_names[] = {
+	{"None", GMEM_PAGES_4K},
+	{"Transparent", GMEM_PAGES_TRANSPARENT},
+	{"2M", GMEM_PAGES_2M},
+	{NULL, 0},
+};
+
+static const struct schema_name cpu_template_names[] = {
+	{"None", 0},
+	{"C3", SCHEMA_NAME_LATER},
+	{"T2", SCHEMA_NAME_LATER},
+	{"T2S", SCHEMA_NAME_LATER},
+	{"T2CL", SCHEMA_NAME_LATER},
+	{"T2A", SCHEMA_NAME_LATER},
+	{"V1N1", SCHEMA_NAME_LATER},
+	{NULL, 0},
+};
+
+/* An absurd memory size is the machine's to refuse: Firecracker takes it here too. */
+static const struct schema_row machine_config_rows[] = {
+	SCHEMA_UINT("vcpu_count", struct vm_config, vcpu_count, 1, LAYOUT_VCPUS_MAX, 1,
+		SCHEMA_REQUIRED),
+	SCHEMA_UINT(
+		"mem_size_mib", struct vm_config, mem_size_mib, 1, INT64_MAX, 128, SCHEMA_REQUIRED),
+	SCHEMA_BOOL("smt", struct vm_config, smt, false, 0),
+	SCHEMA_ENUM_CHECKED("cpu_template", cpu_template_names, SCHEMA_NULLABLE),
+	SCHEMA_BOOL("track_dirty_pages", struct vm_config, track_dirty_pages, false, 0),
+	SCHEMA_ENUM("huge_pages", struct vm_config, huge_pages, huge_pages_names, GMEM_PAGES_4K, 0),
+};
+const struct schema machine_config_schema = SCHEMA("machine-config", machine_config_rows, 0);
+
+static const struct schema_name cache_type_names[] = {
+	{"Unsafe", false},
+	{"Writeback", true},
+	{NULL, 0},
+};
+
+static const struct schema_name io_engine_names[] = {
+	{"Sync", false},
+	{"Async", true},
+	{NULL, 0},
+};
+
+/* socket (vhost-user) comes first: with it, the path would rightly be missing. */
+static const struct schema_row drive_rows[] = {
+	SCHEMA_STR("drive_id", struct vm_drive_config, drive_id, 1, VM_SCHEMA_ID_MAX,
+		SCHEMA_REQUIRED | SCHEMA_ID),
+	SCHEMA_LATER("socket"),
+	SCHEMA_STR("path_on_host", struct vm_drive_config, path_on_host, 1, VM_SCHEMA_PATH_MAX,
+		SCHEMA_REQUIRED | SCHEMA_NULLABLE),
+	SCHEMA_BOOL(
+		"is_root_device", struct vm_drive_config, is_root_device, false, SCHEMA_REQUIRED),
+	SCHEMA_STR("partuuid", struct vm_drive_config, partuuid, 1, VM_SCHEMA_PARTUUID_MAX,
+		SCHEMA_NULLABLE),
+	SCHEMA_BOOL("is_read_only", struct vm_drive_config, is_read_only, false, SCHEMA_NULLABLE),
+	SCHEMA_ENUM("cache_type", struct vm_drive_config, writeback, cache_type_names, false, 0),
+	SCHEMA_ENUM("io_engine", struct vm_drive_config, async, io_engine_names, false,
+		SCHEMA_NULLABLE),
+	SCHEMA_LATER("rate_limiter"),
+};
+const struct schema drive_schema = SCHEMA("drive", drive_rows, 0);
+
+static const struct schema_row entropy_rows[] = {
+	SCHEMA_LATER("rate_limiter"),
+};
+const struct schema entropy_schema = SCHEMA("entropy", entropy_rows, 0);
+
+static const struct schema_name log_level_names[] = {
+	{"Error", LOG_ERROR},
+	{"Warning", LOG_WARN},
+	{"Warn", LOG_WARN},
+	{"Info", LOG_INFO},
+	{"Debug", LOG_DEBUG},
+	{"Trace", LOG_TRACE},
+	{"Off", LOG_OFF},
+	{NULL, 0},
+};
+
+static const struct schema_row logger_rows[] = {
+	SCHEMA_STR("log_path", struct vm_config, log_path, 1, VM_SCHEMA_PATH_MAX, SCHEMA_NULLABLE),
+	SCHEMA_ENUM("level", struct vm_config, log_level, log_level_names, LOG_INFO,
+		SCHEMA_NULLABLE | SCHEMA_ANY_CASE),
+	SCHEMA_BOOL("show_level", struct vm_config, show_level, false, SCHEMA_NULLABLE),
+	SCHEMA_BOOL("show_log_origin", struct vm_config, show_log_origin, false, SCHEMA_NULLABLE),
+	SCHEMA_STR("module", struct vm_config, log_module, 0, VM_SCHEMA_PATH_MAX, SCHEMA_NULLABLE),
+};
+const struct schema logger_schema = SCHEMA("logger", logger_rows, 0);
+
+static const struct schema_row metrics_rows[] = {
+	SCHEMA_STR("metrics_path", struct vm_config, metrics_path, 1, VM_SCHEMA_PATH_MAX,
+		SCHEMA_REQUIRED),
+	SCHEMA_LATER("emit_id"),
+	SCHEMA_LATER("properties"),
+};
+const struct schema metrics_schema = SCHEMA("metrics", metrics_rows, 0);
+
+/* logger and metrics are never shown by GET /vm/config. */
+static const struct schema_row vm_config_rows[] = {
+	SCHEMA_SECTION("boot-source", &boot_source_schema, SCHEMA_REQUIRED),
+	SCHEMA_SECTION("machine-config", &machine_config_schema, SCHEMA_NULLABLE),
+	SCHEMA_ARRAY("drives", struct vm_config, drives, drive_count, &drive_schema,
+		VM_SCHEMA_NO_GSI_TEXT, SCHEMA_NULLABLE),
+	SCHEMA_SECTION_PRESENT(
+		"entropy", struct vm_config, has_entropy, &entropy_schema, SCHEMA_NULLABLE),
+	SCHEMA_SECTION_PRESENT("logger", struct vm_config, has_logger, &logger_schema,
+		SCHEMA_NULLABLE | SCHEMA_HIDDEN),
+	SCHEMA_SECTION("metrics", &metrics_schema, SCHEMA_NULLABLE | SCHEMA_HIDDEN),
+	SCHEMA_LATER("network-interfaces"),
+	SCHEMA_LATER("vsock"),
+	SCHEMA_LATER("balloon"),
+	SCHEMA_LATER("pmem"),
+	SCHEMA_LATER("mmds-config"),
+	SCHEMA_LATER("cpu-config"),
+	SCHEMA_LATER("memory-hotplug"),
+};
+const struct schema vm_config_schema = SCHEMA("configuration file", vm_config_rows, SCHEMA_OPEN);

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The `mayfly` command: finds the sub-command and hands over. It holds no VM; what runs one is
+ * mayfly-vmm.
+ */
+#include "cli/cli.h"
+
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct cli_command *const commands[] = {
+	&cli_run_command,
+	&cli_doctor_command,
+};
+
+static void PRINTF_LIKE(2, 0) say_tagged(const char *command, const char *fmt, va_list ap)
+{
+	char msg[1536];
+
+	/* One write, so that lines of this process and of the monitor do not mix. */
+	(void)vsnprintf(msg, sizeof(msg), fmt, ap);
+	(void)fprintf(stderr, "mayfly%s%s: %s\n", command ? " " : "", command ? command : "", msg);
+}
+
+void cli_say(const char *command, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	say_tagged(command, fmt, ap);
+	va_end(ap);
+}
+
+int cli_usage(const char *command, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	say_tagged(command, fmt, ap);
+	va_end(ap);
+	(void)fprintf(
+		stderr, "Try 'mayfly help%s%s'.\n", command ? " " : "", command ? command : "");
+	return CLI_USAGE;
+}
+
+int cli_bad_option(const char *command, int opt, char **argv)
+{
+	const char *arg = argv[optind - 1];
+
+	if (opt == ':')
+		return cli_usage(command, "option '%s' needs a value", arg);
+	/* A long option leaves optopt 0 if it is unknown, its own value if it takes none. */
+	if (strncmp(arg, "--", 2) == 0)
+		return cli_usage(command,
+			optopt ? "option '%s' takes no value" : "unknown option '%s'", arg);
+	return cli_usage(command, "unknown option '-%c'", optopt);
+}
+
+static const struct cli_command *command_find(const char *name)
+{
+	for (size_t i = 0; i < NELEM(commands); i++) {
+		if (strcmp(commands[i]->name, name) == 0)
+			return commands[i];
+	}
+	return NULL;
+}
+
+static void overview_print(FILE *to)
+{
+	(void)fputs("Usage: mayfly COMMAND [OPTION]...\n\n"
+		    "Runs virtual machines in about the time of a process.\n\nCommands:\n",
+		to);
+	for (size_t i = 0; i < NELEM(commands); i++)
+		(void)fprintf(to, "  %-8s  %s\n", commands[i]->name, commands[i]->summary);
+	(void)fprintf(to, "  %-8s  %s\n", "help", "Say how a command is used");
+	(void)fputs(
+		"\n'mayfly help COMMAND' says more; 'mayfly --version' prints the version.\n", to);
+}
+
+/* What was printed is worth nothing if it did not arrive, on a full disk for instance. */
+static int output_finish(void)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return CLI_OK;
+	cli_say(NULL, "cannot write to standard output");
+	return CLI_FAILED;
+}
+
+int cli_help(const struct cli_command *c)
+{
+	(void)fputs(c->help, stdout);
+	return output_finish();
+}
+
+static int help_main(int argc, char **argv)
+{
+	const struct cli_command *c;
+
+	if (argc < 2) {
+		overview_print(stdout);
+		return output_finish();
+	}
+	c = command_find(argv[1]);
+	if (!c)
+		return cli_usage(NULL, "unknown command '%s'", argv[1]);
+	return cli_help(c);
+}
+
+int main(int argc, char **argv)
+{
+	const struct cli_command *c;
+	const char *name = argc > 1 ? argv[1] : NULL;
+
+	if (!name) {
+		overview_print(stderr);
+		return CLI_USAGE;
+	}
+	if (strcmp(name, "help") == 0 || strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
+		return help_main(argc - 1, argv + 1);
+	if (strcmp(name, "--version") == 0 || strcmp(name, "version") == 0) {
+		(void)printf("mayfly %s\n", MAYFLY_VERSION);
+		return output_finish();
+	}
+	c = command_find(name);
+	if (!c)
+		return cli_usage(NULL, "unknown command '%s'", name);
+	return c->main(argc - 1, argv + 1);
+}

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * `mayfly run`, in parts: the options, the configuration file made of them, the monitor as a child
+ * process, the terminal, and the loop that watches the child until the VM has ended. One thread.
+ *
+ * The supervisor protocol: a SOCK_SEQPACKET socket, one text message of at most
+ * RUN_MESSAGE_SIZE_MAX bytes per packet. The monitor sends `started`, `panicked`,
+ * `timeline POINT=US...` and `ended CAUSE` (vm_end_infos[].name); it is sent `power-button` and
+ * `stop`, and takes end of file as `stop`.
+ */
+#pragma once
+
+#include "vmm/base/err.h"
+#include "vmm/base/layout.h"
+#include "vmm/base/vm_end.h"
+
+#include <sys/types.h>
+#include <termios.h>
+
+#define RUN_MESSAGE_SIZE_MAX 256
+#define RUN_DRIVES_MAX       LAYOUT_VIRTIO_COUNT_MAX
+
+/*
+ * Why each: the console is the terminal; `quiet`, since every character costs an exit (a later
+ * loglevel=7 brings the lines back); a panicked or rebooting guest must end rather than wait, and
+ * through the ACPI reset register, which nothing else uses; there is no PCI bus and one UART;
+ * virtio here needs no bounce buffers.
+ */
+#define RUN_CMDLINE_DEFAULT                                                                        \
+	"console=ttyS0 quiet panic=-1 reboot=acpi pci=off 8250.nr_uarts=1 swiotlb=noforce"
+
+struct run_drive {
+	char path[4096];
+	bool is_root;
+	bool is_read_only;
+};
+
+/* Strings are borrowed from argv. */
+struct run_options {
+	const char *kernel;
+	const char *initrd;  /* or NULL */
+	const char *cmdline; /* added to the default or used instead, or NULL */
+	const char *log_level;
+	const char *log_path; /* or NULL: standard error */
+	const char *vmm_path; /* or NULL: beside this program, then in PATH */
+	uint64_t memory_mib;
+	uint64_t stop_timeout_ns;
+	uint32_t vcpu_count;
+	uint32_t drive_count;
+	bool cmdline_replaces;
+	bool entropy;
+	bool timeline;
+	bool help;
+	struct run_drive drives[RUN_DRIVES_MAX];
+};
+
+/*
+ * Fills *o from the command line and checks what can be checked before a VM exists. CLI_OK, or
+ * the exit status after a message. With o->help set, nothing else counts.
+ */
+int run_options_parse(struct run_options *o, int argc, char **argv);
+
+/* A sealed memfd that holds the monitor's configuration. The caller owns it. */
+int run_config_create(const struct run_options *o, struct err *e);
+
+/* The terminal on standard input. Owned by run_main. */
+struct run_tty {
+	struct termios saved;
+	bool is_raw;
+	bool in_background; /* the terminal belongs to another job: the VM must not read it */
+};
+
+/*
+ * Makes the terminal raw, except that Ctrl-C still interrupts and output is still processed.
+ * Without a terminal, or when another job has it, changes nothing.
+ */
+void run_tty_open(struct run_tty *t);
+void run_tty_restore(struct run_tty *t);
+
+/* The monitor, running. fds are owned; -1 when closed. */
+struct run_child {
+	pid_t pid;
+	int socket_fd; /* supervisor socket */
+	int log_fd;    /* what it logs, or -1 if that goes to a file */
+};
+
+/* Starts the monitor. 0, or -errno with *e set and nothing left behind. */
+int run_child_start(struct run_child *c, const struct run_options *o, bool no_stdin, struct err *e);
+void run_child_fini(struct run_child *c);
+
+/* How it went. */
+struct run_result {
+	enum vm_end end; /* VM_END_NONE: the monitor went without saying */
+	int wait_status; /* of the monitor, as waitpid gives it */
+	int signal;      /* the first that asked for the end, or 0 */
+	bool started;    /* the vCPUs have run */
+	bool forced;     /* the guest did not power off in time, or was not to */
+	bool killed;     /* even the monitor had to be killed */
+	char timeline[RUN_MESSAGE_SIZE_MAX + 1]; /* the message's arguments, or "" */
+};
+
+/* Signals that run_watch handles must be blocked since before the child started. */
+void run_watch_block_signals(void);
+/* Undoes that in the child. */
+void run_watch_unblock_signals(void);
+
+/* Watches until the child has been reaped. 0, or -errno if it cannot be watched. */
+int run_watch(struct run_child *c, uint64_t stop_timeout_ns, struct run_result *r, struct err *e);
+
+/* Says on standard error what ended the VM, unless it powered off. Returns the exit status. */
+int run_report(const struct run_result *r);
+
+/* Prints the timeline as a table on standard error. */
+void run_timeline_print(const char *timeline);

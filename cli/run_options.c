@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The command line of `mayfly run`. Files are looked at here, so that a typing error is answered
+ * by its option's name and before anything has been created; the monitor checks again.
+ */
+#include "cli/run.h"
+
+#include "cli/cli.h"
+#include "vmm/base/clock.h"
+#include "vmm/base/log.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define STOP_TIMEOUT_S_MAX 86400u
+
+enum {
+	OPT_KERNEL = 256,
+	OPT_INITRD,
+	OPT_DRIVE,
+	OPT_ROOT,
+	OPT_CPUS,
+	OPT_MEMORY,
+	OPT_CMDLINE,
+	OPT_CMDLINE_REPLACE,
+	OPT_ENTROPY,
+	OPT_NO_ENTROPY,
+	OPT_TIMELINE,
+	OPT_STOP_TIMEOUT,
+	OPT_LOG_LEVEL,
+	OPT_LOG_PATH,
+	OPT_VMM,
+};
+
+static const struct option long_options[] = {
+	{"kernel", required_argument, NULL, OPT_KERNEL},
+	{"initrd", required_argument, NULL, OPT_INITRD},
+	{"drive", required_argument, NULL, OPT_DRIVE},
+	{"root", required_argument, NULL, OPT_ROOT},
+	{"cpus", required_argument, NULL, OPT_CPUS},
+	{"memory", required_argument, NULL, OPT_MEMORY},
+	{"cmdline", required_argument, NULL, OPT_CMDLINE},
+	{"cmdline-replace", no_argument, NULL, OPT_CMDLINE_REPLACE},
+	{"entropy", no_argument, NULL, OPT_ENTROPY},
+	{"no-entropy", no_argument, NULL, OPT_NO_ENTROPY},
+	{"timeline", no_argument, NULL, OPT_TIMELINE},
+	{"stop-timeout", required_argument, NULL, OPT_STOP_TIMEOUT},
+	{"log-level", required_argument, NULL, OPT_LOG_LEVEL},
+	{"log-path", required_argument, NULL, OPT_LOG_PATH},
+	{"vmm", required_argument, NULL, OPT_VMM},
+	{"help", no_argument, NULL, 'h'},
+	{NULL, 0, NULL, 0},
+};
+
+/* Unlike strtoull: no sign, no leading space, no other base. *ret_rest is what follows. */
+static bool number_parse(const char *s, uint64_t *ret, const char **ret_rest)
+{
+	char *end;
+
+	if (*s < '0' || *s > '9')
+		return false;
+	errno = 0;
+	*ret = strtoull(s, &end, 10);
+	*ret_rest = end;
+	return errno == 0;
+}
+
+static int memory_parse(const char *s, uint64_t *ret_mib)
+{
+	static const struct {
+		const char *name;
+		uint64_t mib;
+	} units[] = {{"", 1}, {"M", 1}, {"MiB", 1}, {"G", 1024}, {"GiB", 1024}};
+	const char *unit;
+	uint64_t n;
+
+	if (number_parse(s, &n, &unit) && n > 0 && n <= (1u << 30)) {
+		for (size_t i = 0; i < NELEM(units); i++) {
+			if (strcasecmp(unit, units[i].name) == 0) {
+				*ret_mib = n * units[i].mib;
+				return CLI_OK;
+			}
+		}
+	}
+	return cli_usage("run",
+		"--memory '%s': must be a number of MiB, or a number and M or G, "
+		"for instance 256M",
+		s);
+}
+
+static int cpus_parse(const char *s, uint32_t *ret)
+{
+	const char *rest;
+	uint64_t n;
+
+	if (!number_parse(s, &n, &rest) || *rest != '\0' || n < 1 || n > LAYOUT_VCPUS_MAX)
+		return cli_usage(
+			"run", "--cpus '%s': must be a number from 1 to %u", s, LAYOUT_VCPUS_MAX);
+	*ret = (uint32_t)n;
+	return CLI_OK;
+}
+
+static int stop_timeout_parse(const char *s, uint64_t *ret_ns)
+{
+	const char *rest;
+	uint64_t secs, tenths = 0;
+
+	if (!number_parse(s, &secs, &rest) || secs > STOP_TIMEOUT_S_MAX)
+		goto bad;
+	if (rest[0] == '.' && rest[1] >= '0' && rest[1] <= '9') {
+		tenths = (uint64_t)(rest[1] - '0');
+		rest += 2;
+	}
+	if (*rest != '\0')
+		goto bad;
+	*ret_ns = secs * CLOCK_NS_PER_S + tenths * (CLOCK_NS_PER_S / 10);
+	return CLI_OK;
+bad:
+	return cli_usage("run",
+		"--stop-timeout '%s': must be seconds, from 0 to %u, with at most "
+		"one decimal",
+		s, STOP_TIMEOUT_S_MAX);
+}
+
+/* Does fopen with mode work on path, and is it of a kind that can be read from the start? */
+static int file_check(const char *option, const char *path, const char *mode, bool device_too)
+{
+	struct stat st;
+	FILE *f;
+
+	if (stat(path, &st) < 0)
+		return cli_usage("run", "%s '%s': %s", option, path, strerror(errno));
+	if (!S_ISREG(st.st_mode) && !(device_too && S_ISBLK(st.st_mode)))
+		return cli_usage("run", "%s '%s': must be a regular file%s", option, path,
+			device_too ? " or a block device" : "");
+	if (S_ISREG(st.st_mode) && st.st_size == 0)
+		return cli_usage("run", "%s '%s': the file is empty", option, path);
+	f = fopen(path, mode);
+	if (!f)
+		return cli_usage("run", "%s '%s': %s%s", option, path, strerror(errno),
+			*mode == 'r' && mode[1] == '+' ? "; append ':ro' to attach it read-only"
+						       : "");
+	(void)fclose(f);
+	return CLI_OK;
+}
+
+/* PATH, PATH:ro or PATH:rw. A path that ends in ':ro' itself is written with the suffix. */
+static int drive_add(struct run_options *o, const char *option, const char *arg, bool is_root)
+{
+	struct run_drive *d = &o->drives[o->drive_count];
+	size_t len = strlen(arg);
+
+	if (o->drive_count == RUN_DRIVES_MAX)
+		return cli_usage(
+			"run", "%s '%s': there are at most %u drives", option, arg, RUN_DRIVES_MAX);
+	*d = (struct run_drive){.is_root = is_root};
+	if (len >= 3 && (strcmp(arg + len - 3, ":ro") == 0 || strcmp(arg + len - 3, ":rw") == 0)) {
+		d->is_read_only = arg[len - 1] == 'o';
+		len -= 3;
+	}
+	if (len == 0 || len >= sizeof(d->path))
+		return cli_usage("run", "%s '%s': the path is %s", option, arg,
+			len == 0 ? "empty" : "too long");
+	memcpy(d->path, arg, len);
+	d->path[len] = '\0';
+	o->drive_count++;
+	return file_check(option, d->path, d->is_read_only ? "r" : "r+", true);
+}
+
+static int root_add(struct run_options *o, const char *arg)
+{
+	if (o->drive_count > 0 && o->drives[0].is_root)
+		return cli_usage("run", "--root '%s': there can be only one root drive", arg);
+	if (o->drive_count > 0)
+		return cli_usage("run",
+			"--root '%s': must come before --drive, since it is the "
+			"guest's first disk",
+			arg);
+	return drive_add(o, "--root", arg, true);
+}
+
+static int log_level_check(const char *s)
+{
+	enum log_level level;
+
+	if (log_level_parse(s, &level) == 0)
+		return CLI_OK;
+	return cli_usage("run",
+		"--log-level '%s': must be Off, Error, Warning, Info, Debug or "
+		"Trace",
+		s);
+}
+
+/* One option, a flat switch. */
+static int option_apply(struct run_options *o, int opt, char **argv)
+{
+	switch (opt) {
+	case OPT_KERNEL:
+		o->kernel = optarg;
+		return file_check("--kernel", optarg, "r", false);
+	case OPT_INITRD:
+		o->initrd = optarg;
+		return file_check("--initrd", optarg, "r", false);
+	case OPT_DRIVE:
+		return drive_add(o, "--drive", optarg, false);
+	case OPT_ROOT:
+		return root_add(o, optarg);
+	case OPT_CPUS:
+		return cpus_parse(optarg, &o->vcpu_count);
+	case OPT_MEMORY:
+		return memory_parse(optarg, &o->memory_mib);
+	case OPT_CMDLINE:
+		o->cmdline = optarg;
+		return CLI_OK;
+	case OPT_CMDLINE_REPLACE:
+		o->cmdline_replaces = true;
+		return CLI_OK;
+	case OPT_ENTROPY:
+	case OPT_NO_ENTROPY:
+		o->entropy = opt == OPT_ENTROPY;
+		return CLI_OK;
+	case OPT_TIMELINE:
+		o->timeline = true;
+		return CLI_OK;
+	case OPT_STOP_TIMEOUT:
+		return stop_timeout_parse(optarg, &o->stop_timeout_ns);
+	case OPT_LOG_LEVEL:
+		o->log_level = optarg;
+		return log_level_check(optarg);
+	case OPT_LOG_PATH:
+		o->log_path = optarg;
+		return CLI_OK;
+	case OPT_VMM:
+		o->vmm_path = optarg;
+		return CLI_OK;
+	default:
+		return cli_bad_option("run", opt, argv);
+	}
+}
+
+/* What can only be said once all options are known. */
+static int options_check(const struct run_options *o, int argc, char **argv)
+{
+	size_t cmdline_size = sizeof(RUN_CMDLINE_DEFAULT);
+	uint32_t device_count = o->drive_count + (o->entropy ? 1 : 0);
+
+	if (optind < argc)
+		return cli_usage(
+			"run", "'%s': every argument must belong to an option", argv[optind]);
+	if (!o->kernel)
+		return cli_usage("run", "--kernel PATH is needed");
+	if (o->cmdline_replaces && !o->cmdline)
+		return cli_usage("run", "--cmdline-replace needs --cmdline");
+	if (device_count > LAYOUT_VIRTIO_COUNT_MAX)
+		return cli_usage("run",
+			"%u drives and the entropy device: there are at most %u "
+			"devices; leave one drive out, or use --no-entropy",
+			o->drive_count, LAYOUT_VIRTIO_COUNT_MAX);
+	if (o->cmdline)
+		cmdline_size = strlen(o->cmdline) + 1 + (o->cmdline_replaces ? 0 : cmdline_size);
+	if (cmdline_size > LAYOUT_CMDLINE_SIZE_MAX)
+		return cli_usage("run", "--cmdline: the command line has %zu bytes, the most is %u",
+			cmdline_size - 1, LAYOUT_CMDLINE_SIZE_MAX - 1);
+	return CLI_OK;
+}
+
+int run_options_parse(struct run_options *o, int argc, char **argv)
+{
+	int opt, status = CLI_OK;
+
+	*o = (struct run_options){
+		.log_level = "Warning",
+		.memory_mib = 256,
+		.stop_timeout_ns = 10 * CLOCK_NS_PER_S,
+		.vcpu_count = 1,
+		.entropy = true,
+	};
+	opterr = 0;
+	while (status == CLI_OK &&
+		(opt = getopt_long(argc, argv, "+:h", long_options, NULL)) != -1) {
+		if (opt == 'h') {
+			o->help = true;
+			return CLI_OK;
+		}
+		status = option_apply(o, opt, argv);
+	}
+	return status == CLI_OK ? options_check(o, argc, argv) : status;
+}

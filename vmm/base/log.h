@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The log: lines in Firecracker's format, one write(2) each, no lock, no heap.
+ *
+ *	TIMESTAMP [id:thread(:LEVEL)(:path:line)] message
+ *
+ * Configuration happens on the main thread before any other thread starts and is read-only
+ * afterwards. Lines may come from any thread.
+ */
+#pragma once
+
+#include "vmm/base/err.h"
+
+enum log_level { LOG_OFF, LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG, LOG_TRACE };
+
+struct log_config {
+	const char *id;    /* borrowed; the instance id */
+	int fd;            /* borrowed; where lines go, default 1 */
+	enum log_level level;
+	bool show_level;
+	bool show_origin;
+	const char *module; /* borrowed; only lines whose source path starts so, or NULL */
+};
+
+/* Copies *c (not what it points to). Main thread, before other threads. */
+void log_configure(const struct log_config *c);
+const struct log_config *log_config_get(void);
+
+/* "Error", "Warning", "Info", "Debug", "Trace", "Off", any case. 0 or -EINVAL. */
+int log_level_parse(const char *s, enum log_level *ret_level);
+
+/*
+ * Opens a log or metrics target the way clients rely on: a fifo without a reader does not block,
+ * a missing file is made (0644), an existing file is overwritten from its start. The caller owns
+ * the fd. -errno and *e on failure.
+ */
+int log_open_target(const char *path, const char *field, struct err *e);
+
+/* Names the calling thread in its lines ("main", "vcpu 0"); at most 15 bytes are kept. */
+void log_thread_name(const char *name);
+
+/* Per call site: at most 10 lines in 5 s. Several threads may race on it; it is only a limit. */
+struct log_site {
+	uint64_t window_start_ns;
+	uint32_t line_count;
+};
+
+/* Lines lost to the rate limit or to a target that did not take them. Any thread. */
+uint64_t log_missed_count(void);
+uint64_t log_limited_count(void);
+
+void log_line(enum log_level level, struct log_site *site, const char *file, int line,
+	const char *fmt, ...) PRINTF_LIKE(5, 6);
+
+#define LOG_AT(level, ...) log_line((level), NULL, __FILE__, __LINE__, __VA_ARGS__)
+#define log_error(...) LOG_AT(LOG_ERROR, __VA_ARGS__)
+#define log_warn(...)  LOG_AT(LOG_WARN, __VA_ARGS__)
+#define log_info(...)  LOG_AT(LOG_INFO, __VA_ARGS__)
+#define log_debug(...) LOG_AT(LOG_DEBUG, __VA_ARGS__)
+
+/* For whatever a guest or a peer can cause at will: the same, rate-limited per call site. */
+#define log_guest(level, ...)                                                                      \
+	do {                                                                                       \
+		static struct log_site log_site_;                                                  \
+		log_line((level), &log_site_, __FILE__, __LINE__, __VA_ARGS__);                    \
+	} while (0)

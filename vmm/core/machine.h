@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The machine: one VM, put together from a struct vm_config and run until it ends.
+ *
+ * Life: machine_init builds everything up to the first instruction; machine_start starts the
+ * vCPU threads (parked), puts the main thread's filter on and opens the gate; machine_run is the
+ * event loop until something calls machine_end; machine_fini takes it apart.
+ *
+ * Threads: all functions are the main thread's, except machine_end (any thread).
+ */
+#pragma once
+
+#include "virtio/mmio.h"
+#include "vmm/core/console.h"
+#include "vmm/core/metrics.h"
+#include "vmm/core/supervisor.h"
+#include "vmm/core/timeline.h"
+#include "vmm/core/vcpu.h"
+#include "vmm/core/vm_config.h"
+#include "vmm/legacy/boot_timer.h"
+#include "vmm/legacy/i8042.h"
+#include "vmm/legacy/power.h"
+#include "vmm/legacy/pvpanic.h"
+#include "vmm/legacy/uart.h"
+#include "vmm/legacy/vmgenid.h"
+#include "vmm/svc/ioapic.h"
+
+/* One virtio device on the MMIO transport, with the loop sources of its queues' kicks. */
+struct machine_virtio {
+	struct machine *machine; /* borrowed */
+	struct virtio_dev *dev;  /* owned */
+	struct virtio_mmio mmio;
+	struct machine_kick {
+		struct machine_virtio *owner;
+		uint16_t queue;
+		struct loop_source source;
+	} kicks[VIRTIO_QUEUES_MAX];
+};
+
+struct machine_options {
+	bool seccomp;
+	int supervisor_fd; /* -1: none; taken over */
+};
+
+struct machine {
+	const struct vm_config *config; /* borrowed */
+	struct metrics *metrics;        /* borrowed */
+	struct timeline *timeline;      /* borrowed */
+	struct gmem mem;
+	struct kvm_vm vm;
+	struct bus ports, mmio;
+	struct ioapic ioapic;
+	struct loop loop;
+	struct vcpus vcpus;
+	struct irq_line com1_irq, power_button_irq;
+	struct uart uart;
+	struct console console;
+	struct i8042 i8042;
+	struct power power;
+	struct pvpanic pvpanic;
+	struct boot_timer boot_timer;
+	struct vmgenid vmgenid;
+	uint32_t virtio_count;
+	struct machine_virtio virtio[LAYOUT_VIRTIO_COUNT_MAX];
+	struct supervisor supervisor;
+	int end_fd;   /* owned eventfd: some thread called machine_end */
+	int timer_fd; /* owned: the metrics period */
+	struct loop_source end_source, timer_source;
+	uint32_t end; /* enum vm_end, atomic; set once */
+	uint32_t panicked; /* atomic */
+	bool seccomp;
+};
+
+/* On failure everything is given back and *m is as machine_fini leaves it. */
+int machine_init(struct machine *m, const struct vm_config *c, const struct machine_options *o,
+	struct metrics *metrics, struct timeline *t, struct err *e) MUST_USE;
+int machine_start(struct machine *m, struct err *e) MUST_USE;
+
+/* Returns how the VM ended; its vCPU threads have stopped and its output is written. */
+enum vm_end machine_run(struct machine *m);
+void machine_fini(struct machine *m);
+
+/* The VM is over; the first reason given stands. Any thread. */
+void machine_end(struct machine *m, enum vm_end end);

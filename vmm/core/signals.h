@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What signals do to the monitor: fatal ones log one line, put the terminal back, write the last
+ * metrics and exit with their documented status (Firecracker's); SIGPIPE is counted; SIGTERM and
+ * SIGINT end the process by their default action, after the terminal is back.
+ */
+#pragma once
+
+#include "vmm/base/err.h"
+
+struct signal_counters { /* Firecracker's group "signals" */
+	uint64_t sigbus, sigsegv, sigxfsz, sigxcpu, sigpipe, sighup, sigill;
+};
+extern struct signal_counters signal_counters; /* handlers write, any thread reads */
+
+/* on_exit: called once on a fatal signal; async-signal-safe or NULL. Main thread, before any other. */
+int signals_init(void (*on_exit)(void), struct err *e) MUST_USE;

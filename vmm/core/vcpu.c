@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* vCPU threads. See vcpu.h. */
+#include "vmm/core/vcpu.h"
+
+#include "seccomp/seccomp.h"
+#include "vmm/base/check.h"
+#include "vmm/base/cleanup.h"
+#include "vmm/base/log.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+
+#define VCPU_STACK_SIZE    (256 * 1024)
+#define VCPU_ENOMEM_TRIES  100
+
+static int vcpu_kick_signal(void)
+{
+	return SIGRTMIN;
+}
+
+/* The signal's only work is to make KVM_RUN return; who asked is in the gate. */
+static void vcpu_on_kick(int sig)
+{
+	(void)sig;
+}
+
+static int vcpu_init(struct vcpu *c, struct vcpus *all, struct kvm_vm *vm, uint32_t index,
+	struct err *e)
+{
+	void *run;
+
+	c->all = all;
+	c->index = index;
+	c->run_size = vm->run_size;
+	c->fd = kvm_vm_create_vcpu(vm, index, e);
+	if (c->fd < 0)
+		return c->fd;
+	run = mmap(NULL, c->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, c->fd, 0);
+	if (run == MAP_FAILED)
+		return err_set_os(e, -errno, "cannot map vCPU %u", index);
+	c->run = run;
+	return 0;
+}
+
+int vcpus_init(struct vcpus *v, struct kvm_vm *vm, uint32_t count, struct err *e)
+{
+	CHECK(count >= 1 && count <= LAYOUT_VCPUS_MAX);
+	memset(v, 0, sizeof(*v));
+	for (uint32_t i = 0; i < LAYOUT_VCPUS_MAX; i++)
+		v->vcpu[i].fd = -1;
+	(void)pthread_mutex_init(&v->lock, NULL);
+	(void)pthread_cond_init(&v->changed, NULL);
+	v->gate = VCPU_GATE_PAUSED;
+	for (v->count = 0; v->count < count; v->count++) {
+		int rc = vcpu_init(&v->vcpu[v->count], v, vm, v->count, e);
+
+		if (rc < 0) {
+			vcpus_fini(v);
+			return rc;
+		}
+	}
+	return 0;
+}
+
+/* #syscalls:vcpu futex:1=FUTEX_WAIT_PRIVATE futex:1=FUTEX_WAKE_PRIVATE */
+void vcpus_halt(struct vcpus *v)
+{
+	(void)pthread_mutex_lock(&v->lock);
+	if (v->gate == VCPU_GATE_RUNNING)
+		__atomic_store_n(&v->gate, VCPU_GATE_PAUSED, __ATOMIC_RELEASE);
+	(void)pthread_mutex_unlock(&v->lock);
+}
+
+static void vcpu_handle_io(struct vcpu *c)
+{
+	struct kvm_run *run = c->run;
+	uint8_t *data = (uint8_t *)run + run->io.data_offset;
+	bool in = run->io.direction == KVM_EXIT_IO_IN;
+
+	counter_add(in ? &c->counters.exit_io_in : &c->counters.exit_io_out, 1);
+	for (uint32_t i = 0; i < run->io.count; i++, data += run->io.size) {
+		if (in)
+			(void)bus_read(c->all->ports, run->io.port, data, run->io.size);
+		else
+			(void)bus_write(c->all->ports, run->io.port, data, run->io.size);
+	}
+}
+
+static void vcpu_handle_mmio(struct vcpu *c)
+{
+	struct kvm_run *run = c->run;
+
+	if (run->mmio.is_write) {
+		counter_add(&c->counters.exit_mmio_write, 1);
+		(void)bus_write(c->all->mmio, run->mmio.phys_addr, run->mmio.data, run->mmio.len);
+	} else {
+		counter_add(&c->counters.exit_mmio_read, 1);
+		(void)bus_read(c->all->mmio, run->mmio.phys_addr, run->mmio.data, run->mmio.len);
+	}
+}
+
+/* #syscalls:vcpu ioctl:1=KVM_GET_REGS */
+static void vcpu_fail(struct vcpu *c, const char *what, uint64_t code)
+{
+	struct kvm_regs regs = {0};
+
+	(void)ioctl(c->fd, KVM_GET_REGS, &regs);
+	counter_add(&c->counters.failures, 1);
+	log_error("vCPU %u: %s %llu at guest rip 0x%llx", c->index, what, (unsigned long long)code,
+		(unsigned long long)regs.rip);
+	if (c->run->exit_reason == KVM_EXIT_INTERNAL_ERROR &&
+		c->run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION)
+		log_error("KVM had to emulate that instruction and cannot: if this host's KVM does "
+			  "not run kernel-mode code natively (see `mayfly doctor`), stock kernels "
+			  "do not boot on it; use a VT-x or SVM host or the nested testbed");
+	c->all->end(c->all->end_ctx, VM_END_INTERNAL_ERROR);
+}
+
+static void vcpu_handle_exit(struct vcpu *c)
+{
+	switch (c->run->exit_reason) {
+	case KVM_EXIT_IO:
+		vcpu_handle_io(c);
+		break;
+	case KVM_EXIT_MMIO:
+		vcpu_handle_mmio(c);
+		break;
+	case KVM_EXIT_IOAPIC_EOI: /* a pin programmed as level: edges need no end */
+	case KVM_EXIT_INTR:
+		break;
+	case KVM_EXIT_SHUTDOWN:
+		c->all->end(c->all->end_ctx, VM_END_TRIPLE_FAULT);
+		break;
+	case KVM_EXIT_INTERNAL_ERROR:
+		vcpu_fail(c, "KVM internal error, suberror", c->run->internal.suberror);
+		break;
+	case KVM_EXIT_FAIL_ENTRY:
+		vcpu_fail(c, "the CPU refused to enter the guest, hardware reason",
+			c->run->fail_entry.hardware_entry_failure_reason);
+		break;
+	default:
+		vcpu_fail(c, "unexpected KVM exit", c->run->exit_reason);
+		break;
+	}
+}
+
+/*
+ * Runs until the gate is no longer RUNNING. Some kernels answer a KVM_RUN on a fork-heavy host
+ * with a passing ENOMEM: tried again a bounded number of times.
+ *
+ * #syscalls:vcpu ioctl:1=KVM_RUN
+ */
+static void vcpu_run(struct vcpu *c)
+{
+	int enomem_count = 0;
+
+	while (__atomic_load_n(&c->all->gate, __ATOMIC_ACQUIRE) == VCPU_GATE_RUNNING) {
+		if (ioctl(c->fd, KVM_RUN, 0) == 0) {
+			vcpu_handle_exit(c);
+			if (c->index == 0)
+				timeline_set(c->all->timeline, TIMELINE_KERNEL_ENTRY);
+			continue;
+		}
+		if (errno == EINTR || errno == EAGAIN)
+			continue;
+		if (errno == ENOMEM && enomem_count++ < VCPU_ENOMEM_TRIES)
+			continue;
+		vcpu_fail(c, "KVM_RUN failed with error", (uint64_t)errno);
+		break;
+	}
+	/* Completes the exit in progress; returns EINTR without running the guest. */
+	__atomic_store_n(&c->run->immediate_exit, 1, __ATOMIC_RELAXED);
+	(void)ioctl(c->fd, KVM_RUN, 0);
+}
+
+/*
+ * Waits at the gate. True: run; false: end the thread.
+ *
+ * #syscalls:vcpu futex:1=FUTEX_WAIT_PRIVATE futex:1=FUTEX_WAKE_PRIVATE
+ * #syscalls:vcpu futex:1=FUTEX_WAIT_BITSET_PRIVATE|FUTEX_CLOCK_REALTIME
+ */
+static bool vcpu_park(struct vcpu *c)
+{
+	struct vcpus *v = c->all;
+	bool run;
+
+	(void)pthread_mutex_lock(&v->lock);
+	v->parked_count++;
+	(void)pthread_cond_broadcast(&v->changed);
+	while (v->gate == VCPU_GATE_PAUSED)
+		(void)pthread_cond_wait(&v->changed, &v->lock);
+	v->parked_count--;
+	run = v->gate == VCPU_GATE_RUNNING;
+	/* Cleared under the lock: a pause that comes after this sets it again. */
+	__atomic_store_n(&c->run->immediate_exit, 0, __ATOMIC_RELAXED);
+	(void)pthread_mutex_unlock(&v->lock);
+	return run;
+}
+
+static void *vcpu_thread(void *arg)
+{
+	struct vcpu *c = arg;
+	struct err e = {0};
+	char name[16];
+
+	(void)snprintf(name, sizeof(name), "fc_vcpu %u", c->index);
+	(void)pthread_setname_np(pthread_self(), name);
+	log_thread_name(name);
+	if (c->all->seccomp && seccomp_install(SECCOMP_ROLE_VCPU, &e) < 0) {
+		log_error("%s", e.msg);
+		c->all->end(c->all->end_ctx, VM_END_INTERNAL_ERROR);
+		return NULL;
+	}
+	while (vcpu_park(c)) {
+		if (c->index == 0)
+			timeline_set(c->all->timeline, TIMELINE_FIRST_INSTRUCTION);
+		vcpu_run(c);
+	}
+	return NULL;
+}
+
+static int vcpu_start(struct vcpu *c, struct err *e)
+{
+	pthread_attr_t attr;
+	int rc;
+
+	(void)pthread_attr_init(&attr);
+	(void)pthread_attr_setstacksize(&attr, VCPU_STACK_SIZE);
+	rc = pthread_create(&c->thread, &attr, vcpu_thread, c);
+	(void)pthread_attr_destroy(&attr);
+	if (rc != 0)
+		return err_set_os(e, -rc, "cannot start the thread of vCPU %u", c->index);
+	c->started = true;
+	return 0;
+}
+
+static void vcpus_wait_parked(struct vcpus *v, uint32_t count)
+{
+	(void)pthread_mutex_lock(&v->lock);
+	while (v->parked_count < count)
+		(void)pthread_cond_wait(&v->changed, &v->lock);
+	(void)pthread_mutex_unlock(&v->lock);
+}
+
+int vcpus_start(struct vcpus *v, struct err *e)
+{
+	struct sigaction kick = {.sa_handler = vcpu_on_kick};
+
+	(void)sigaction(vcpu_kick_signal(), &kick, NULL);
+	for (uint32_t i = 0; i < v->count; i++) {
+		int rc = vcpu_start(&v->vcpu[i], e);
+
+		if (rc < 0) {
+			vcpus_stop(v);
+			return rc;
+		}
+	}
+	vcpus_wait_parked(v, v->count);
+	return 0;
+}
+
+/* #syscalls:main futex:1=FUTEX_WAIT_PRIVATE futex:1=FUTEX_WAKE_PRIVATE */
+static void vcpus_set_gate(struct vcpus *v, enum vcpu_gate gate)
+{
+	(void)pthread_mutex_lock(&v->lock);
+	__atomic_store_n(&v->gate, gate, __ATOMIC_RELEASE);
+	(void)pthread_cond_broadcast(&v->changed);
+	(void)pthread_mutex_unlock(&v->lock);
+}
+
+/* The flag before the signal: whichever KVM_RUN sees first ends it.
+ *
+ * #syscalls:main tgkill:2=SIGRTMIN getpid rt_sigprocmask
+ */
+static void vcpus_kick(struct vcpus *v)
+{
+	for (uint32_t i = 0; i < v->count; i++) {
+		struct vcpu *c = &v->vcpu[i];
+
+		if (!c->started)
+			continue;
+		__atomic_store_n(&c->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
+		(void)pthread_kill(c->thread, vcpu_kick_signal());
+	}
+}
+
+void vcpus_resume(struct vcpus *v)
+{
+	vcpus_set_gate(v, VCPU_GATE_RUNNING);
+}
+
+void vcpus_pause(struct vcpus *v)
+{
+	vcpus_set_gate(v, VCPU_GATE_PAUSED);
+	vcpus_kick(v);
+	vcpus_wait_parked(v, v->count);
+}
+
+void vcpus_stop(struct vcpus *v)
+{
+	vcpus_set_gate(v, VCPU_GATE_STOPPED);
+	vcpus_kick(v);
+	for (uint32_t i = 0; i < v->count; i++) {
+		if (v->vcpu[i].started)
+			(void)pthread_join(v->vcpu[i].thread, NULL);
+		v->vcpu[i].started = false;
+	}
+}
+
+void vcpus_fini(struct vcpus *v)
+{
+	vcpus_stop(v);
+	for (uint32_t i = 0; i < LAYOUT_VCPUS_MAX; i++) {
+		if (v->vcpu[i].run)
+			(void)munmap(v->vcpu[i].run, v->vcpu[i].run_size);
+		v->vcpu[i].run = NULL;
+		fd_close(&v->vcpu[i].fd);
+	}
+	(void)pthread_mutex_destroy(&v->lock);
+	(void)pthread_cond_destroy(&v->changed);
+}
+
+void vcpus_counters(const struct vcpus *v, struct vcpu_counters *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	for (uint32_t i = 0; i < v->count; i++) {
+		const struct vcpu_counters *c = &v->vcpu[i].counters;
+
+		ret->exit_io_in += counter_get(&c->exit_io_in);
+		ret->exit_io_out += counter_get(&c->exit_io_out);
+		ret->exit_mmio_read += counter_get(&c->exit_mmio_read);
+		ret->exit_mmio_write += counter_get(&c->exit_mmio_write);
+		ret->failures += counter_get(&c->failures);
+	}
+}

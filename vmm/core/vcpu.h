@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * vCPU threads: one thread per vCPU that runs the guest and dispatches its exits to the buses.
+ *
+ * Theory of operation. The main thread creates all vCPUs, then starts their threads; each puts
+ * its seccomp filter on and parks at the gate. vcpus_resume opens the gate. To pause, the main
+ * thread closes the gate, sets each vCPU's immediate_exit flag and signals its thread: KVM_RUN
+ * then returns at once whether the signal came before, during or after its entry. Before it
+ * parks, a vCPU enters KVM once more with the flag set, which completes the exit it was in the
+ * middle of, so that its state is whole.
+ *
+ *	gate      vCPU threads                       next
+ *	PAUSED    park, counted in parked_count      RUNNING, STOPPED
+ *	RUNNING   in KVM_RUN or handling an exit     PAUSED, STOPPED
+ *	STOPPED   return from their thread function  -
+ *
+ * Threads: vcpus_* on the main thread only. Device callbacks and `end` run on vCPU threads.
+ */
+#pragma once
+
+#include "vmm/base/layout.h"
+#include "vmm/core/timeline.h"
+#include "vmm/kvm/vm.h"
+#include "vmm/legacy/power.h"
+#include "vmm/svc/bus.h"
+
+#include <pthread.h>
+
+struct vcpu_counters { /* Firecracker's group "vcpu" */
+	uint64_t exit_io_in, exit_io_out, exit_mmio_read, exit_mmio_write, failures;
+};
+
+enum vcpu_gate { VCPU_GATE_PAUSED, VCPU_GATE_RUNNING, VCPU_GATE_STOPPED };
+
+struct vcpus;
+
+struct vcpu {
+	struct vcpus *all;    /* borrowed */
+	uint32_t index;       /* also its APIC id */
+	int fd;               /* owned */
+	struct kvm_run *run;  /* owned mapping */
+	uint32_t run_size;
+	pthread_t thread;
+	bool started;
+	struct vcpu_counters counters; /* this thread writes, any thread reads */
+};
+
+struct vcpus {
+	uint32_t count;
+	struct vcpu vcpu[LAYOUT_VCPUS_MAX];
+	const struct bus *ports, *mmio; /* borrowed, frozen */
+	struct timeline *timeline;      /* borrowed */
+	vm_end_fn end;
+	void *end_ctx; /* borrowed */
+	bool seccomp;  /* put filters on */
+	pthread_mutex_t lock; /* guards gate and parked_count; never taken while the guest runs */
+	pthread_cond_t changed;
+	enum vcpu_gate gate; /* also read without the lock, as a hint */
+	uint32_t parked_count;
+};
+
+/* Creates count vCPUs on vm. Nothing runs. *v's borrowed fields are set by the caller after. */
+int vcpus_init(struct vcpus *v, struct kvm_vm *vm, uint32_t count, struct err *e) MUST_USE;
+
+/* Starts the threads; returns when each has its filter on and is parked. */
+int vcpus_start(struct vcpus *v, struct err *e) MUST_USE;
+
+void vcpus_resume(struct vcpus *v);
+/* Returns when every vCPU is parked with its state complete. */
+void vcpus_pause(struct vcpus *v);
+/*
+ * Closes the gate from whatever thread saw the VM end, without waiting: each vCPU parks at its
+ * next exit. The main thread follows with vcpus_stop.
+ */
+void vcpus_halt(struct vcpus *v);
+/* Ends and joins the threads. Idempotent. */
+void vcpus_stop(struct vcpus *v);
+/* vcpus_stop, and gives everything back. */
+void vcpus_fini(struct vcpus *v);
+
+/* Sums over all vCPUs. Any thread. */
+void vcpus_counters(const struct vcpus *v, struct vcpu_counters *ret);

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Defaults and release of a VM's configuration. See vm_config.h. */
+#include "vmm/core/vm_config.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void vm_config_init(struct vm_config *c)
+{
+	memset(c, 0, sizeof(*c));
+	c->vcpu_count = 1;
+	c->mem_size_mib = 128;
+	c->log_level = LOG_INFO;
+}
+
+void vm_config_fini(struct vm_config *c)
+{
+	for (uint32_t i = 0; i < c->drive_count; i++) {
+		free(c->drives[i].drive_id);
+		free(c->drives[i].path_on_host);
+		free(c->drives[i].partuuid);
+	}
+	free(c->kernel_image_path);
+	free(c->initrd_path);
+	free(c->boot_args);
+	free(c->log_path);
+	free(c->log_module);
+	free(c->metrics_path);
+	memset(c, 0, sizeof(*c));
+}

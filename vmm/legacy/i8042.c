@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The keyboard controller. See i8042.h. Commands: IBM PS/2 technical reference. */
+#include "vmm/legacy/i8042.h"
+
+#include <string.h>
+
+#define STATUS_OUT_FULL      0x01
+#define STATUS_SYSTEM        0x04
+#define STATUS_COMMAND       0x08
+#define STATUS_NO_INHIBIT    0x10
+
+#define CMD_READ_CONTROL     0x20
+#define CMD_WRITE_CONTROL    0x60
+#define CMD_DISABLE_AUX      0xa7
+#define CMD_ENABLE_AUX       0xa8
+#define CMD_TEST_AUX         0xa9
+#define CMD_SELF_TEST        0xaa
+#define CMD_TEST_KEYBOARD    0xab
+#define CMD_DISABLE_KEYBOARD 0xad
+#define CMD_ENABLE_KEYBOARD  0xae
+#define CMD_READ_OUTPUT      0xd0
+#define CMD_WRITE_OUTPUT     0xd1
+#define CMD_RESET            0xfe
+
+#define CONTROL_SYSTEM       0x04
+#define CONTROL_NO_KEYBOARD  0x10
+#define CONTROL_NO_AUX       0x20
+#define SELF_TEST_PASSED     0x55
+#define PORT_MISSING         0x01 /* interface test: clock line stuck */
+#define OUTPUT_NOT_RESET     0x01
+
+static const struct field i8042_state_fields[] = {
+	FIELD(1, 1, struct i8042_state, control, 0),
+	FIELD(2, 1, struct i8042_state, output_port, 0),
+	FIELD(3, 1, struct i8042_state, pending, 0),
+	FIELD(4, 1, struct i8042_state, data_count, 4),
+	FIELD_ARRAY(5, 1, struct i8042_state, data, 0),
+};
+const struct field_table i8042_state_table =
+	FIELD_TABLE("i8042", struct i8042_state, i8042_state_fields, NULL);
+
+void i8042_init(struct i8042 *k, vm_end_fn end, void *end_ctx)
+{
+	memset(k, 0, sizeof(*k));
+	(void)pthread_mutex_init(&k->lock, NULL);
+	k->st.control = CONTROL_SYSTEM | CONTROL_NO_KEYBOARD | CONTROL_NO_AUX;
+	k->st.output_port = OUTPUT_NOT_RESET;
+	k->end = end;
+	k->end_ctx = end_ctx;
+}
+
+void i8042_fini(struct i8042 *k)
+{
+	(void)pthread_mutex_destroy(&k->lock);
+}
+
+static void i8042_answer(struct i8042 *k, uint8_t byte)
+{
+	if (k->st.data_count < sizeof(k->st.data))
+		k->st.data[k->st.data_count++] = byte;
+	else
+		counter_add(&k->counters.error_count, 1);
+}
+
+/* True if the command resets the machine. */
+static bool i8042_command(struct i8042 *k, uint8_t cmd)
+{
+	k->st.pending = 0;
+	switch (cmd) {
+	case CMD_READ_CONTROL:
+		i8042_answer(k, k->st.control);
+		break;
+	case CMD_SELF_TEST:
+		i8042_answer(k, SELF_TEST_PASSED);
+		break;
+	case CMD_TEST_KEYBOARD:
+	case CMD_TEST_AUX:
+		i8042_answer(k, PORT_MISSING);
+		break;
+	case CMD_DISABLE_KEYBOARD:
+		k->st.control |= CONTROL_NO_KEYBOARD;
+		break;
+	case CMD_ENABLE_KEYBOARD:
+		k->st.control &= (uint8_t)~CONTROL_NO_KEYBOARD;
+		break;
+	case CMD_DISABLE_AUX:
+		k->st.control |= CONTROL_NO_AUX;
+		break;
+	case CMD_ENABLE_AUX:
+		k->st.control &= (uint8_t)~CONTROL_NO_AUX;
+		break;
+	case CMD_READ_OUTPUT:
+		i8042_answer(k, k->st.output_port);
+		break;
+	case CMD_WRITE_CONTROL:
+	case CMD_WRITE_OUTPUT:
+		k->st.pending = cmd;
+		break;
+	case CMD_RESET:
+		counter_add(&k->counters.reset_count, 1);
+		return true;
+	default:
+		break;
+	}
+	return false;
+}
+
+/* A byte on the data port: the argument of a command, or for a keyboard that is not there. */
+static bool i8042_data(struct i8042 *k, uint8_t byte)
+{
+	uint8_t cmd = k->st.pending;
+
+	k->st.pending = 0;
+	if (cmd == CMD_WRITE_CONTROL)
+		k->st.control = byte;
+	if (cmd != CMD_WRITE_OUTPUT)
+		return false;
+	k->st.output_port = byte;
+	return !(byte & OUTPUT_NOT_RESET);
+}
+
+static void i8042_read_data(void *dev, uint64_t off, void *data, uint32_t len)
+{
+	struct i8042 *k = dev;
+
+	(void)off;
+	memset(data, 0, len);
+	(void)pthread_mutex_lock(&k->lock);
+	if (k->st.data_count > 0) {
+		*(uint8_t *)data = k->st.data[0];
+		k->st.data_count--;
+		memmove(k->st.data, k->st.data + 1, sizeof(k->st.data) - 1);
+		counter_add(&k->counters.read_count, 1);
+	} else {
+		counter_add(&k->counters.missed_read_count, 1);
+	}
+	(void)pthread_mutex_unlock(&k->lock);
+}
+
+static void i8042_read_status(void *dev, uint64_t off, void *data, uint32_t len)
+{
+	struct i8042 *k = dev;
+
+	(void)off;
+	memset(data, 0, len);
+	(void)pthread_mutex_lock(&k->lock);
+	*(uint8_t *)data = (uint8_t)(STATUS_SYSTEM | STATUS_NO_INHIBIT |
+		(k->st.data_count > 0 ? STATUS_OUT_FULL : 0) |
+		(k->st.pending ? STATUS_COMMAND : 0));
+	(void)pthread_mutex_unlock(&k->lock);
+}
+
+static void i8042_write(struct i8042 *k, bool (*fn)(struct i8042 *, uint8_t), uint8_t byte)
+{
+	bool reset;
+
+	(void)pthread_mutex_lock(&k->lock);
+	counter_add(&k->counters.write_count, 1);
+	reset = fn(k, byte);
+	(void)pthread_mutex_unlock(&k->lock);
+	if (reset)
+		k->end(k->end_ctx, VM_END_RESET);
+}
+
+static void i8042_write_data(void *dev, uint64_t off, const void *data, uint32_t len)
+{
+	(void)off;
+	(void)len;
+	i8042_write(dev, i8042_data, *(const uint8_t *)data);
+}
+
+static void i8042_write_command(void *dev, uint64_t off, const void *data, uint32_t len)
+{
+	(void)off;
+	(void)len;
+	i8042_write(dev, i8042_command, *(const uint8_t *)data);
+}
+
+const struct bus_ops i8042_data_bus_ops = {.read = i8042_read_data, .write = i8042_write_data};
+const struct bus_ops i8042_cmd_bus_ops = {.read = i8042_read_status, .write = i8042_write_command};

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The command line of mayfly-vmm: Firecracker's flags, and what mayfly adds. */
+#pragma once
+
+#include "vmm/base/err.h"
+#include "vmm/base/log.h"
+
+enum vmm_action {
+	VMM_ACTION_RUN,
+	VMM_ACTION_HELP,
+	VMM_ACTION_VERSION,
+	VMM_ACTION_DESCRIBE_STATE,
+	VMM_ACTION_DESCRIBE_SECCOMP,
+};
+
+/* Strings are borrowed from argv. */
+struct vmm_options {
+	enum vmm_action action;
+	const char *id;
+	const char *config_file;
+	const char *log_path;     /* or NULL: standard output */
+	const char *log_module;   /* or NULL */
+	const char *metrics_path; /* or NULL */
+	enum log_level log_level;
+	bool has_log_level, show_level, show_log_origin;
+	bool no_api;
+	bool no_seccomp;
+	int supervisor_fd;       /* -1: none */
+	uint64_t start_time_us;  /* CLOCK_MONOTONIC of the process start, or 0: now */
+	uint64_t start_time_cpu_us, parent_cpu_time_us;
+};
+
+/* 0, or -EINVAL with a message that names the flag, its value and the rule. */
+int vmm_options_parse(struct vmm_options *o, int argc, char **argv, struct err *e) MUST_USE;
+void vmm_options_help(void);
