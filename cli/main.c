@@ -5,10 +5,12 @@
  */
 #include "cli/cli.h"
 
+#include <fcntl.h>
 #include <getopt.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static const struct cli_command *const commands[] = {
 	&cli_run_command,
@@ -108,11 +110,24 @@ static int help_main(int argc, char **argv)
 	return cli_help(c);
 }
 
+/* With a standard descriptor closed, the next file opened would become it and be written to. */
+static void standard_fds_open(void)
+{
+	int fd;
+
+	do {
+		fd = open("/dev/null", O_RDWR);
+	} while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		(void)close(fd);
+}
+
 int main(int argc, char **argv)
 {
 	const struct cli_command *c;
 	const char *name = argc > 1 ? argv[1] : NULL;
 
+	standard_fds_open();
 	if (!name) {
 		overview_print(stderr);
 		return CLI_USAGE;

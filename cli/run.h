@@ -101,8 +101,11 @@ struct run_result {
 
 /* Signals that run_watch handles must be blocked since before the child started. */
 void run_watch_block_signals(void);
-/* Undoes that in the child. */
-void run_watch_unblock_signals(void);
+/*
+ * In the child: undoes that, but for the signals that ask for the end. Those stay blocked, for they
+ * reach a whole process group or service at once, and the guest is to be asked first.
+ */
+void run_watch_unblock_for_child(void);
 
 /* Watches until the child has been reaped. 0, or -errno if it cannot be watched. */
 int run_watch(struct run_child *c, uint64_t stop_timeout_ns, struct run_result *r, struct err *e);

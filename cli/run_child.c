@@ -87,16 +87,13 @@ static int vmm_find(char dst[PATH_MAX], const char *asked, struct err *e)
 /* Only calls that are safe between fork and exec. */
 static _Noreturn void child_main(const struct spawn *s)
 {
-	static const int ignored[] = {SIGINT, SIGQUIT, SIGHUP, SIGTERM};
 	int null_fd, saved_errno;
 
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != s->parent)
 		_exit(VMM_STATUS_ERROR); /* it died before the line above could help */
-	for (size_t i = 0; i < NELEM(ignored); i++)
-		(void)signal(ignored[i], SIG_IGN);
 	(void)signal(SIGPIPE, SIG_DFL);
-	run_watch_unblock_signals();
+	run_watch_unblock_for_child();
 	if (s->no_stdin) {
 		null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 		if (null_fd >= 0)

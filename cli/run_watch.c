@@ -71,12 +71,14 @@ void run_watch_block_signals(void)
 	(void)sigprocmask(SIG_BLOCK, &set, NULL);
 }
 
-void run_watch_unblock_signals(void)
+void run_watch_unblock_for_child(void)
 {
 	sigset_t set;
 
-	sigfillset(&set);
-	(void)sigprocmask(SIG_UNBLOCK, &set, NULL);
+	sigemptyset(&set);
+	for (size_t i = 0; i < NELEM(end_signals); i++)
+		sigaddset(&set, end_signals[i]);
+	(void)sigprocmask(SIG_SETMASK, &set, NULL);
 }
 
 static void phase_enter(struct watch *w, enum phase phase, uint64_t wait_ns)

@@ -10,7 +10,7 @@ P_FLAGS  := -std=c11 -O2 -g0 -ffreestanding -fno-pic -fno-pie -fno-stack-protect
 	-mgeneral-regs-only -fcf-protection=none -fno-asynchronous-unwind-tables -fno-builtin \
 	-fno-strict-aliasing -fno-delete-null-pointer-checks -Wall -Wextra -Wshadow -Wconversion \
 	-Wstrict-prototypes -Wmissing-prototypes -Wundef -Wvla -Werror -I$(P_DIR) -MMD -MP
-P_LINK   := -nostdlib -static -no-pie -Wl,--build-id=none -Wl,-z,noexecstack -Wl,-z,norelro \
+P_LINK   := -nostdlib -static -Wl,--build-id=none -Wl,-z,noexecstack -Wl,-z,norelro \
 	-Wl,--no-warn-rwx-segments -T $(P_DIR)/rt/payload.ld
 
 P_RT     := $(patsubst $(P_DIR)/rt/%.c,$(P_OUT)/rt/%.o,$(wildcard $(P_DIR)/rt/*.c))

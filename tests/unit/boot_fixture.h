@@ -69,8 +69,8 @@ static inline int fixture_load(struct fixture *f, const void *kernel, size_t len
 }
 
 /* The kernel must be refused with a message that has all of `words` in it. */
-static inline void fixture_refuse(struct fixture *f, const void *kernel, size_t len,
-	const char *word1, const char *word2)
+static inline void fixture_refuse(
+	struct fixture *f, const void *kernel, size_t len, const char *word1, const char *word2)
 {
 	int rc = fixture_load(f, kernel, len);
 
@@ -102,16 +102,30 @@ static inline struct elf_kernel elf_kernel(void)
 {
 	struct elf_kernel k = {
 		.hdr = {.e_ident = {0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, EV_CURRENT},
-			.e_type = ET_EXEC, .e_machine = EM_X86_64, .e_version = EV_CURRENT,
-			.e_entry = ELF_TEXT_AT + 16, .e_phoff = offsetof(struct elf_kernel, text_load),
-			.e_ehsize = sizeof(Elf64_Ehdr), .e_phentsize = sizeof(Elf64_Phdr), .e_phnum = 3},
-		.text_load = {.p_type = PT_LOAD, .p_offset = offsetof(struct elf_kernel, text),
-			.p_paddr = ELF_TEXT_AT, .p_vaddr = 0xffffffff80000000 + ELF_TEXT_AT,
-			.p_filesz = sizeof(k.text), .p_memsz = sizeof(k.text), .p_align = 4096},
-		.data_load = {.p_type = PT_LOAD, .p_offset = offsetof(struct elf_kernel, data),
-			.p_paddr = ELF_DATA_AT, .p_filesz = sizeof(k.data), .p_memsz = 0x10000},
-		.notes = {.p_type = PT_NOTE, .p_offset = offsetof(struct elf_kernel, other),
-			.p_filesz = 2 * sizeof(struct elf_note), .p_align = 4},
+			.e_type = ET_EXEC,
+			.e_machine = EM_X86_64,
+			.e_version = EV_CURRENT,
+			.e_entry = ELF_TEXT_AT + 16,
+			.e_phoff = offsetof(struct elf_kernel, text_load),
+			.e_ehsize = sizeof(Elf64_Ehdr),
+			.e_phentsize = sizeof(Elf64_Phdr),
+			.e_phnum = 3},
+		.text_load = {.p_type = PT_LOAD,
+			.p_offset = offsetof(struct elf_kernel, text),
+			.p_paddr = ELF_TEXT_AT,
+			.p_vaddr = 0xffffffff80000000 + ELF_TEXT_AT,
+			.p_filesz = sizeof(k.text),
+			.p_memsz = sizeof(k.text),
+			.p_align = 4096},
+		.data_load = {.p_type = PT_LOAD,
+			.p_offset = offsetof(struct elf_kernel, data),
+			.p_paddr = ELF_DATA_AT,
+			.p_filesz = sizeof(k.data),
+			.p_memsz = 0x10000},
+		.notes = {.p_type = PT_NOTE,
+			.p_offset = offsetof(struct elf_kernel, other),
+			.p_filesz = 2 * sizeof(struct elf_note),
+			.p_align = 4},
 		.other = {{4, 4, 18}, "GNU", 0xdead},
 		.pvh = {{4, 4, 18}, "Xen", ELF_TEXT_AT + 32},
 	};

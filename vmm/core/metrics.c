@@ -130,7 +130,9 @@ static void metrics_add(
 			if (with_extremes) {
 				uint64_t min = metrics_load(s, i, 0);
 
-				v->min = v->min && v->min < min ? v->min : min;
+				/* 0: nothing measured yet */
+				if (min && (!v->min || min < v->min))
+					v->min = min;
 				v->max = MAX(v->max, metrics_load(s, i, 1));
 			}
 			break;
