@@ -69,7 +69,7 @@ $(B)/o/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	@$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
 
--include $(wildcard vmm/rules.mk seccomp/rules.mk tests/*/rules.mk guest/rules.mk bench/rules.mk)
+-include $(wildcard vmm/rules.mk seccomp/rules.mk tests/*/rules.mk tests/rules.mk guest/rules.mk bench/rules.mk)
 -include $(shell [ -d $(B)/o ] && find $(B)/o -name '*.d')
 
 .PHONY: install

@@ -107,7 +107,7 @@ static void members_lie_inside_without_overlap_or_hole(void **state)
 	check_unsound(5, f, "toy: last and reserved share");
 	f = toy_fields[0];
 	f.count = 5;
-	check_unsound(0, f, "toy: 1 of 40 bytes have no field");
+	check_unsound(0, f, "toy: 1 of 32 bytes have no field");
 	f.count = 0;
 	check_unsound(0, f, "toy.bytes: id, since or count");
 }

@@ -293,15 +293,18 @@ static int machine_load_kernel(struct machine *m, struct boot_entry *ret_entry, 
 /* Memory types: everything write-back; string moves fast. What firmware would have set. */
 static int machine_set_msrs(int fd, struct err *e)
 {
-	struct {
-		struct kvm_msrs head;
-		struct kvm_msr_entry entries[2];
-	} msrs = {
-		.head = {.nmsrs = 2},
-		.entries = {{.index = MSR_IA32_MISC_ENABLE, .data = MISC_ENABLE_FAST_STRINGS},
-			{.index = MSR_MTRR_DEF_TYPE, .data = MTRR_ENABLED_WRITE_BACK}},
+	static const struct kvm_msr_entry entries[] = {
+		{.index = MSR_IA32_MISC_ENABLE, .data = MISC_ENABLE_FAST_STRINGS},
+		{.index = MSR_MTRR_DEF_TYPE, .data = MTRR_ENABLED_WRITE_BACK},
 	};
+	union {
+		struct kvm_msrs head;
+		unsigned char bytes[sizeof(struct kvm_msrs) + sizeof(entries)];
+	} msrs;
 
+	memset(&msrs, 0, sizeof(msrs));
+	msrs.head.nmsrs = NELEM(entries);
+	memcpy(msrs.bytes + sizeof(msrs.head), entries, sizeof(entries));
 	return ioctl(fd, KVM_SET_MSRS, &msrs) == 2 ? 0 : err_set_os(e, -errno, "KVM_SET_MSRS");
 }
 

@@ -1,0 +1,114 @@
+# shellcheck shell=bash disable=SC2154,SC2016
+# SPDX-License-Identifier: Apache-2.0
+# `mayfly doctor`: its two formats agree, its status follows from them, and a host without KVM is
+# told what to do.
+
+# The status that the JSON on file $1 calls for.
+doctor_status() { jq 'if .can_run_vms then 0 else 1 end' "$1"; }
+
+doctor_json() {
+	"$mayfly" doctor -o json >./json || true
+	jq -e . json >/dev/null || fail "not JSON: $(cat json)"
+}
+
+t_doctor_json_has_its_keys() {
+	doctor_json
+	jq -e 'keys == ["can_run_stock_kernels", "can_run_vms", "checks", "kvm_kind", "schema", "version"]
+		and .schema == 1 and (.kvm_kind | IN("hardware", "page-table", "emulated", "none"))' json
+	jq -e '.checks | all(keys == ["group", "id", "remedy", "text", "value", "verdict"])' json
+	jq -e '.checks | all(.verdict | IN("ok", "warn", "fail"))' json
+	jq -e '.checks | (map(.id) | unique | length) == length' json
+}
+
+t_doctor_gives_every_trouble_a_remedy() {
+	doctor_json
+	jq -r '.checks[] | select(.verdict != "ok" and .remedy == null) | .id' json >bare
+	# Without any KVM, what to do about it is said once.
+	[ "$(jq -r .kvm_kind json)" = none ] || empty bare
+}
+
+t_doctor_can_run_vms_unless_a_check_fails() {
+	doctor_json
+	jq -e '.can_run_vms == (.checks | all(.verdict != "fail"))' json
+	status_of "$(doctor_status json)" "$mayfly" doctor
+	status_of "$(doctor_status json)" "$mayfly" doctor -o json
+}
+
+t_doctor_text_says_the_same_as_json() {
+	doctor_json
+	"$mayfly" doctor >text || true
+	# Measured figures differ from run to run.
+	jq -r '.checks[] | .verdict + " " + .id' json | sort >a
+	sed -n 's/^  \([a-z]*\) *\([A-Za-z0-9_-]*\): .*/\1 \2/p' text | sort >b
+	diff a b
+	has text "^$(jq -r '[.checks[] | select(.verdict == "ok")] | length' json) ok, "
+}
+
+t_doctor_names_every_capability_of_the_table() {
+	doctor_json
+	[ "$(jq -r .kvm_kind json)" != none ] || skip "no KVM"
+	grep -oE '(NEED|WANT)\(KVM_CAP_[A-Z0-9_]+' "$top/vmm/kvm/caps.c" | sed 's/.*(//' | sort >a
+	jq -r '.checks[] | select(.group == "capability") | .id' json | sort >b
+	diff a b
+}
+
+t_doctor_checks_what_was_asked_for() {
+	local id
+	doctor_json
+	for id in kvm kvm-kind nx-huge-pages kernel cgroup-v1 cgroup-v2 tun userfaultfd io-uring \
+		huge-pages transparent-huge-pages memfd user-namespaces landlock seccomp vhost-net \
+		memory limit-nofile limit-memlock limit-as; do
+		[ "$(jq -r .kvm_kind json)" != none ] || [[ $id != kvm-* && $id != nx-* ]] || continue
+		jq -e --arg id "$id" '.checks | any(.id == $id)' json >/dev/null || fail "no $id"
+	done
+}
+
+t_doctor_check_is_one_line_and_a_status() {
+	local wanted
+	doctor_json
+	wanted=$(jq '.checks[] | select(.id == "stock-kernel") | if .verdict == "ok" then 0 else 1 end' json)
+	status_of "$wanted" "$mayfly" doctor --check stock-kernel
+	[ "$(wc -l <out)" -eq 1 ]
+	has out '^(ok|warn|fail): '
+	jq -e ".can_run_stock_kernels == ($wanted == 0)" json
+	status_of 0 "$mayfly" doctor --check kernel
+	has out "^ok: Linux $(uname -r)"
+}
+
+t_doctor_refuses_wrong_options() {
+	status_of 2 "$mayfly" doctor -o xml
+	has err "-o 'xml': must be text or json"
+	status_of 2 "$mayfly" doctor --check absent
+	has err "there is no such check"
+	status_of 2 "$mayfly" doctor stray
+	status_of 2 "$mayfly" doctor -o
+	has err "option '-o' needs a value"
+}
+
+t_doctor_without_kvm_says_what_to_do() {
+	[ "$(id -u)" -eq 0 ] || skip "needs root"
+	unshare -m true 2>/dev/null || skip "no mount namespaces"
+	cp "$mayfly" mayfly
+	cat >inner <<-'END'
+		mount -t tmpfs none /dev
+		./mayfly doctor -o json >json; echo $? >status
+		./mayfly doctor --check stock-kernel >one; echo $? >one-status
+	END
+	unshare -m bash inner
+	[ "$(cat status)" -eq 1 ] && [ "$(cat one-status)" -eq 1 ]
+	jq -e '.kvm_kind == "none" and .can_run_vms == false and .can_run_stock_kernels == false' json
+	jq -e '.checks[0] | .id == "kvm" and .verdict == "fail" and (.remedy | test("modprobe"))' json
+	has one '^fail: no VM runs here'
+}
+
+t_doctor_without_permission_says_what_to_do() {
+	[ "$(id -u)" -eq 0 ] || skip "needs root"
+	[ -c /dev/kvm ] || skip "no /dev/kvm"
+	command -v setpriv >/dev/null || skip "no setpriv"
+	setpriv --reuid 65534 --clear-groups test ! -w /dev/kvm || skip "everybody may open /dev/kvm"
+	cp "$mayfly" mayfly
+	chmod 755 . .. mayfly
+	status_of 1 setpriv --reuid 65534 --clear-groups ./mayfly doctor -o json
+	jq -e '.checks[0] | .verdict == "fail" and (.text | test("no permission")) and
+		(.remedy | test("usermod -aG kvm"))' out
+}

@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: Apache-2.0
+# Unit tests: every tests/unit/test_<noun>.c is a program of its own, linked with the library and
+# with what tests/unit/lib/ holds. Fuzz targets: every tests/fuzz/fuzz_<noun>.c, in the variant
+# `fuzz` (clang's libFuzzer).
+
+UNIT_LIB   := $(patsubst %.c,$(B)/o/%.o,$(wildcard tests/unit/lib/*.c))
+UNIT_TESTS := $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/test_*.c))
+FUZZ_TESTS := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+
+.PHONY: unit-tests fuzz-targets
+unit-tests: $(UNIT_TESTS)
+fuzz-targets: $(FUZZ_TESTS)
+
+$(B)/unit/%: $(B)/o/tests/unit/%.o $(UNIT_LIB) $(LIB)
+	@echo "  LD    $@"
+	@mkdir -p $(@D)
+	@$(CC) $(LDFLAGS) -pie -o $@ $< $(UNIT_LIB) $(LIB) $(UNIT_LDFLAGS) -lcmocka $(VMM_LIBS)
+
+$(B)/fuzz/%: $(B)/o/tests/fuzz/%.o $(LIB)
+	@echo "  LD    $@"
+	@mkdir -p $(@D)
+	@$(CC) $(LDFLAGS) -fsanitize=fuzzer -pie -o $@ $< $(LIB) $(VMM_LIBS)
