@@ -52,7 +52,7 @@ static int report_death(const struct run_result *r)
 /* Did the monitor itself end as it does after this end of its VM? */
 static bool monitor_is_well(const struct run_result *r, const struct vm_end_info *info)
 {
-	if (r->killed)
+	if (r->killed && WIFSIGNALED(r->wait_status))
 		cli_say("run", "mayfly-vmm did not exit after its VM had ended, and was killed");
 	else if (WIFSIGNALED(r->wait_status))
 		cli_say("run", "mayfly-vmm was killed by signal %d (%s) after its VM had ended",

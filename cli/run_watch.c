@@ -7,7 +7,7 @@
  *	RUNNING		nothing				none		-
  *	POWER_BUTTON	the button was pressed		--stop-timeout	STOP
  *	STOP		`stop` was sent			1 s		KILL
- *	LINGER		the VM has ended		5 s		KILL
+ *	LINGER		the VM has ended		2 s		KILL
  *	KILL		SIGKILL was sent		none		-
  *
  * The first signal presses the button, or sends `stop` if no guest code runs yet, since nobody
@@ -32,7 +32,7 @@
 
 #define REPEAT_NS (300 * CLOCK_NS_PER_MS)
 #define STOP_NS   (1 * CLOCK_NS_PER_S)
-#define LINGER_NS (5 * CLOCK_NS_PER_S)
+#define LINGER_NS (2 * CLOCK_NS_PER_S)
 
 enum phase { PHASE_RUNNING, PHASE_POWER_BUTTON, PHASE_STOP, PHASE_LINGER, PHASE_KILL };
 
@@ -143,10 +143,13 @@ static void on_deadline(struct watch *w)
 	phase_enter(w, PHASE_KILL, 0);
 }
 
-/* The VM is gone; its monitor has LINGER_NS to follow, unless less was already set. */
+/*
+ * The VM is gone, and its monitor has nothing left to do but exit. Killing one that only takes long
+ * to free much memory changes nothing: it keeps its exit status.
+ */
 static void linger(struct watch *w)
 {
-	if (w->phase != PHASE_STOP && w->phase != PHASE_KILL)
+	if (w->phase != PHASE_KILL)
 		phase_enter(w, PHASE_LINGER, LINGER_NS);
 }
 
@@ -187,7 +190,8 @@ static void socket_drain(struct watch *w)
 			on_message(w, msg);
 		} else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
 			fd_close(&w->child->socket_fd);
-			linger(w);
+			if (w->phase != PHASE_STOP)
+				linger(w);
 		} else if (errno == EAGAIN) {
 			return;
 		}

@@ -153,7 +153,7 @@ t_monitor_that_crashes_after_the_end_is_an_error() {
 t_monitor_that_hangs_after_the_end_is_killed() {
 	status_of 1 run_fake 'say started; say "ended reboot"; echo $$ >pid; exec sleep 60'
 	has err 'did not exit after its VM had ended, and was killed'
-	! kill -0 "$(cat pid)" 2>/dev/null
+	! alive "$(cat pid)"
 }
 
 t_monitor_that_hangs_up_is_killed() {

@@ -23,7 +23,7 @@ ended_with() {
 	local got=0
 	wait "$job" || got=$?
 	[ "$got" -eq "$1" ] || fail "status $got, not $1: $(cat err)"
-	! kill -0 "$(cat pid)" 2>/dev/null || fail "the monitor is still there"
+	! alive "$(cat pid)" || fail "the monitor is still there"
 }
 
 t_signal_powers_the_guest_off() {
@@ -118,7 +118,7 @@ t_monitor_dies_with_the_command() {
 	kill -KILL "$job"
 	wait "$job" 2>/dev/null || true
 	for _ in $(seq 100); do
-		kill -0 "$(cat pid)" 2>/dev/null || return 0
+		alive "$(cat pid)" || return 0
 		sleep 0.02
 	done
 	kill -KILL "$(cat pid)"

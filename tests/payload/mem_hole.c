@@ -53,6 +53,8 @@ int payload_main(const struct payload_boot *boot)
 		EXPECT(r->start >= 4 * GIB || r->start + r->len <= 3 * GIB,
 			"RAM at 0x%lx reaches into the hole", r->start);
 		if (r->start >= 4 * GIB) {
+			EXPECT(high != 0 || r->start == 4 * GIB, "high RAM starts at 0x%lx",
+				r->start);
 			map_high(r->start, r->len);
 			high += r->len;
 		}

@@ -49,6 +49,7 @@ int err_set_os(struct err *e, int code, const char *fmt, ...)
 int err_wrap(struct err *e, const char *fmt, ...)
 {
 	char cause[sizeof(e->msg)];
+	size_t used;
 	va_list ap;
 	int n;
 
@@ -59,7 +60,9 @@ int err_wrap(struct err *e, const char *fmt, ...)
 	va_start(ap, fmt);
 	n = vsnprintf(e->msg, sizeof(e->msg), fmt, ap);
 	va_end(ap);
-	if (n >= 0 && (size_t)n < sizeof(e->msg))
-		(void)snprintf(e->msg + n, sizeof(e->msg) - (size_t)n, ": %s", cause);
+	used = n < 0 ? 0 : MIN((size_t)n, sizeof(e->msg) - 1);
+	n = snprintf(e->msg + used, sizeof(e->msg) - used, ": %s", cause);
+	if (n < 0) /* what fits is kept; only a broken format is not text */
+		e->msg[used] = '\0';
 	return e->code;
 }
