@@ -5,6 +5,24 @@
  */
 #include "rt/virtio.h"
 
+/* The chain that broke the drive is mended, but only a reset counts. */
+static void expect_ignored(struct vq *q)
+{
+	static struct blk_header header = {BLK_IN, 0, 0};
+	static uint8_t buf[SECTOR], status;
+	struct patience p;
+
+	vq_set(q, 0, &header, sizeof(header), VD_NEXT, 1);
+	vq_set(q, 1, buf, sizeof(buf), VD_NEXT | VD_WRITE, 2);
+	vq_set(q, 2, &status, 1, VD_WRITE, 0);
+	mb();
+	vq_kick(q);
+	p = (struct patience){rdtsc() + 5000000};
+	while (patient(&p))
+		continue;
+	EXPECT_EQ(q->used->idx, q->used_seen, "used index of the broken drive");
+}
+
 int payload_main(const struct payload_boot *boot)
 {
 	struct vdev *a = vdev_need(VIRTIO_ID_BLK, 0);
@@ -30,8 +48,7 @@ int payload_main(const struct payload_boot *boot)
 			"NEEDS_RESET can be cleared without a reset");
 		blk_check_pattern(&qb, round, 1);
 		rng_check(&qr);
-		vq_kick(&qa);
-		EXPECT_EQ(qa.used->idx, qa.used_seen, "used index of the broken drive");
+		expect_ignored(&qa);
 	}
 	vdev_start(a, &qa, 0, 16);
 	blk_check_pattern(&qa, 0, 8);

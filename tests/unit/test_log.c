@@ -251,6 +251,7 @@ static void fifo_without_a_reader_does_not_block(void **state)
 	fd = log_open_target(path, "log_path", &e);
 	assert_true(fd >= 0);
 	assert_int_equal(fcntl(fd, F_GETFD), FD_CLOEXEC);
+	assert_true(fcntl(fd, F_GETFL) & O_NONBLOCK);
 	assert_int_equal(write(fd, "x", 1), 1);
 	(void)close(fd);
 	(void)unlink(path);

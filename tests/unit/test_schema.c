@@ -114,6 +114,7 @@ static void messages_name_the_path_to_the_key(void **state)
 	} cases[] = {
 		{"{\"small\":256}", "small: 256 is out of range; it must be 0 to 255"},
 		{"{\"middle\":4294967296}", "middle: 4294967296 is out of range"},
+		{"{\"large\":-1}", "large: -1 is out of range"},
 		{"{\"bucket\":{\"size\":-1}}", "bucket.size: -1 is out of range"},
 		{"{\"bucket\":{}}", "bucket: missing field `size`"},
 		{"{\"items\":[{\"size\":1},{\"size\":1,\"weight\":0}]}", "items[1].weight: 0 is"},
@@ -276,6 +277,11 @@ static void failure_of_any_allocation_is_reported_and_leaks_nothing(void **state
 		rc = config_file_parse(whole_file, strlen(whole_file), &c, &e);
 		if (rc != 0)
 			assert_true(e.code == rc && e.msg[0]);
+		else
+			assert_true(c.kernel_image_path && c.initrd_path && c.boot_args &&
+				    c.drives[0].drive_id && c.drives[0].path_on_host &&
+				    c.drives[0].partuuid && c.log_path && c.log_module &&
+				    c.metrics_path);
 		vm_config_fini(&c);
 		assert_int_equal(alloc_held, 0);
 	} while (rc != 0 && nth < 1000);

@@ -95,15 +95,12 @@ static void machine_on_timer(void *ctx, uint32_t events)
 		(void)metrics_flush(m->metrics);
 }
 
-/* #syscalls:main read */
 static void machine_on_kick(void *ctx, uint32_t events)
 {
 	struct machine_kick *k = ctx;
-	uint64_t count;
 
 	(void)events;
-	if (read(k->source.fd, &count, sizeof(count)) == (ssize_t)sizeof(count))
-		virtio_dev_notify(k->owner->dev, k->queue);
+	virtio_mmio_kicked(&k->owner->mmio, k->queue);
 }
 
 static void machine_on_power_button(void *ctx)
