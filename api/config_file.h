@@ -7,7 +7,7 @@
 
 #include "vmm/core/vm_config.h"
 
-#define CONFIG_FILE_SIZE_MAX (1024 * 1024)
+#define CONFIG_FILE_SIZE_MAX ((size_t)1024 * 1024)
 
 /*
  * Parses text (len bytes, hostile) into *c, which the caller has initialised with vm_config_init

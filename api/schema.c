@@ -80,7 +80,7 @@ static int schema_parse_string(
 {
 	const char *text = json_string_value(v);
 	char quoted[SCHEMA_QUOTE_SIZE];
-	char *copy, *old;
+	char **slot = at, *copy;
 
 	if (!text)
 		return schema_bad_type(v, path, "a string", e);
@@ -98,9 +98,8 @@ static int schema_parse_string(
 	copy = strdup(text);
 	if (!copy)
 		return err_set_os(e, -ENOMEM, "%s", path);
-	memcpy(&old, at, sizeof(old));
-	memcpy(at, &copy, sizeof(copy));
-	free(old);
+	free(*slot);
+	*slot = copy;
 	return 0;
 }
 
@@ -128,7 +127,8 @@ static int schema_parse_enum(
 	if (!text)
 		return schema_bad_type(v, path, "a string", e);
 	for (const struct schema_name *n = r->names; n->name; n++) {
-		if (r->flags & SCHEMA_ANY_CASE ? strcasecmp(text, n->name) : strcmp(text, n->name))
+		if ((r->flags & SCHEMA_ANY_CASE ? strcasecmp(text, n->name)
+						: strcmp(text, n->name)) != 0)
 			continue;
 		if (n->value == SCHEMA_NAME_LATER)
 			return err_set(e, -EINVAL, "%s: %s is not supported by this version", path,

@@ -198,7 +198,7 @@ static void pread_is_whole_or_an_error(void **state)
 	(void)unlink(path);
 }
 
-#define PIPE_BYTES (1024 * 1024)
+#define PIPE_BYTES MIB
 
 static void *drain(void *arg)
 {
@@ -234,6 +234,7 @@ static void write_goes_on_after_short_writes(void **state)
 static bool clock_faked;
 static struct timespec clock_fake;
 
+// NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name): glibc's are reserved names
 int clock_gettime(clockid_t id, struct timespec *ts)
 {
 	if (!clock_faked)

@@ -289,30 +289,38 @@ static void partuuid_of_a_drive_that_is_not_root_is_dropped(void **state)
 	vm_config_fini(&c);
 }
 
+/* A file with count drives and entropy, in text. */
+static void make_drives(char *text, size_t size, unsigned count)
+{
+	int len = snprintf(text, size, "{" BOOT ",\"entropy\":{},\"drives\":[");
+
+	for (unsigned i = 0; i < count; i++)
+		len += snprintf(text + len, size - (size_t)len,
+			"%s{\"drive_id\":\"d%u\",\"path_on_host\":\"p\",\"is_root_device\":false}",
+			i ? "," : "", i);
+	(void)snprintf(text + len, size - (size_t)len, "]}");
+}
+
 static void more_devices_than_interrupt_lines_are_refused(void **state)
 {
-	char text[4096], *at = text;
+	char text[4096];
 	struct vm_config c;
 	struct err e;
 
 	(void)state;
-	for (unsigned count = 16; count <= 18; count++) {
-		at = text + sprintf(text, "{" BOOT ",\"entropy\":{},\"drives\":[");
-		for (unsigned i = 0; i < count; i++)
-			at += sprintf(at,
-				"%s{\"drive_id\":\"d%u\",\"path_on_host\":\"p\","
-				"\"is_root_device\":false}",
-				i ? "," : "", i);
-		(void)sprintf(at, "]}");
-		assert_int_equal(parse(text, &c, &e), count > 16 ? -EINVAL : 0);
-		if (count > 16)
-			assert_non_null(strstr(e.msg, VM_SCHEMA_NO_GSI_TEXT));
-		if (count == 17)
-			assert_non_null(strstr(e.msg, "drives, entropy: 18 devices"));
-		if (count == 18)
-			assert_non_null(strstr(e.msg, "drives: 18 is too many; the most is 17"));
-		vm_config_fini(&c);
-	}
+	make_drives(text, sizeof(text), 16);
+	assert_int_equal(parse(text, &c, &e), 0);
+	vm_config_fini(&c);
+	make_drives(text, sizeof(text), 17);
+	assert_int_equal(parse(text, &c, &e), -EINVAL);
+	assert_non_null(strstr(e.msg, "drives, entropy: 18 devices are too many; the most is 17"));
+	assert_non_null(strstr(e.msg, VM_SCHEMA_NO_GSI_TEXT));
+	vm_config_fini(&c);
+	make_drives(text, sizeof(text), 18);
+	assert_int_equal(parse(text, &c, &e), -EINVAL);
+	assert_non_null(strstr(e.msg, "drives: 18 is too many; the most is 17"));
+	assert_non_null(strstr(e.msg, VM_SCHEMA_NO_GSI_TEXT));
+	vm_config_fini(&c);
 }
 
 static void entropy_logger_and_metrics_have_boundaries(void **state)

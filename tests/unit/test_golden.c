@@ -107,7 +107,7 @@ static void state_schema_is_the_golden_one(void **state)
 	if (describe_state(out, state_list, state_list_count, &e) != 0)
 		fail_msg("%s", e.msg);
 	(void)fclose(out);
-	if (io_read_file(GOLDEN_PATH, 1024 * 1024, &golden, &golden_len, &e) != 0)
+	if (io_read_file(GOLDEN_PATH, MIB, &golden, &golden_len, &e) != 0)
 		fail_msg("%s", e.msg);
 	while (same < len && text[same] == golden[same])
 		same++;

@@ -3,6 +3,7 @@
 #include "tests/unit/lib/blk_rig.h"
 
 #include "vmm/base/check.h"
+#include "vmm/base/io.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -13,6 +14,21 @@
 unsigned char blk_rig_pattern(uint64_t off)
 {
 	return (unsigned char)(off ^ off >> 8 ^ off >> 9 ^ off >> 17);
+}
+
+static void blk_rig_fill(int fd, uint64_t size)
+{
+	unsigned char buf[4096];
+
+	for (uint64_t off = 0; off < size; off += sizeof(buf)) {
+		size_t len = MIN(sizeof(buf), size - off);
+		int rc;
+
+		for (size_t i = 0; i < len; i++)
+			buf[i] = blk_rig_pattern(off + i);
+		rc = io_write_full(fd, buf, len);
+		CHECK(rc == 0);
+	}
 }
 
 void blk_rig_init(struct blk_rig *r, struct blk_config c, uint64_t size)
@@ -26,12 +42,7 @@ void blk_rig_init(struct blk_rig *r, struct blk_config c, uint64_t size)
 	(void)snprintf(r->path, sizeof(r->path), "%s/mayfly-blk-XXXXXX", tmp ? tmp : "/tmp");
 	r->fd = mkstemp(r->path);
 	CHECK(r->fd >= 0);
-	for (uint64_t off = 0; off < size; off++) {
-		unsigned char byte = blk_rig_pattern(off);
-		ssize_t n = pwrite(r->fd, &byte, 1, (off_t)off);
-
-		CHECK(n == 1);
-	}
+	blk_rig_fill(r->fd, size);
 	c.drive_id = "rootfs";
 	c.path = r->path;
 	c.fd = -1;

@@ -3,6 +3,7 @@
 #include "tests/unit/lib/driver.h"
 
 #include "vmm/base/check.h"
+#include "vmm/base/log.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -48,9 +49,11 @@ static void driver_rings_init(struct driver *d)
 
 void driver_init(struct driver *d, uint16_t size)
 {
+	const struct log_config log = {.id = "test", .fd = 2, .level = LOG_WARN};
 	void *ram = NULL;
 	int rc = posix_memalign(&ram, GMEM_PAGE_SIZE, DRIVER_RAM_SIZE);
 
+	log_configure(&log); /* standard output is for the test results */
 	CHECK(rc == 0);
 	*d = (struct driver){.ram = ram, .size = size};
 	gmem_init_borrowed(&d->mem, GPA(DRIVER_RAM_START), ram, DRIVER_RAM_SIZE);
