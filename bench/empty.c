@@ -8,9 +8,9 @@ static long empty_call(long number, long a, long b, long c)
 	long ret;
 
 	__asm__ volatile("syscall"
-		: "=a"(ret)
-		: "a"(number), "D"(a), "S"(b), "d"(c)
-		: "rcx", "r11", "memory");
+			 : "=a"(ret)
+			 : "a"(number), "D"(a), "S"(b), "d"(c)
+			 : "rcx", "r11", "memory");
 	return ret;
 }
 

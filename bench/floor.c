@@ -5,11 +5,11 @@
  * output to standard output, exit at the i8042 reset. No configuration, no devices, no thread, no
  * confinement, no ACPI tables, no error text: what a monitor takes longer than this is its own.
  *
- *   floor [--no-cpuid] [--irqfd] KERNEL
+ *   floor [--no-cpuid] [--irqfd] [--ioeventfd] KERNEL
  *
- * --no-cpuid leaves out the two CPUID calls, without which Linux does not boot: it says what they
- * cost. --irqfd adds one interrupt line with an eventfd, which any monitor with devices has: it
- * says what that costs when the VM is closed.
+ * The options say what one thing costs. --no-cpuid leaves out the two CPUID calls, without which
+ * Linux does not boot. --irqfd adds an interrupt line with an eventfd, --ioeventfd a doorbell, as any
+ * monitor with devices has them: they cost little to make, and perhaps much when the VM is closed.
  */
 #include <elf.h>
 #include <fcntl.h>
@@ -33,13 +33,14 @@
 #define FLOOR_I8042_RESET 0xfe
 #define FLOOR_PIN_COUNT   24
 #define FLOOR_PIN         4
+#define FLOOR_DOORBELL    0xc0001050ull
 #define FLOOR_CPUID_MAX   256
 
 struct floor {
 	int kvm_fd, vm_fd, vcpu_fd;
 	struct kvm_run *run;
 	unsigned char *memory;
-	bool with_cpuid, with_irqfd;
+	bool with_cpuid, with_irqfd, with_ioeventfd;
 };
 
 static _Noreturn void floor_die(const char *what)
@@ -85,6 +86,12 @@ static void floor_create(struct floor *f)
 		line.fd = (unsigned)eventfd(0, EFD_CLOEXEC);
 		floor_ioctl(f->vm_fd, KVM_IRQFD, &line, "KVM_IRQFD");
 	}
+	if (f->with_ioeventfd) {
+		struct kvm_ioeventfd bell = {.addr = FLOOR_DOORBELL, .len = 4};
+
+		bell.fd = eventfd(0, EFD_CLOEXEC);
+		floor_ioctl(f->vm_fd, KVM_IOEVENTFD, &bell, "KVM_IOEVENTFD");
+	}
 }
 
 static void floor_set_cpuid(const struct floor *f)
@@ -92,7 +99,7 @@ static void floor_set_cpuid(const struct floor *f)
 	static union {
 		struct kvm_cpuid2 head;
 		unsigned char bytes[sizeof(struct kvm_cpuid2) +
-			FLOOR_CPUID_MAX * sizeof(struct kvm_cpuid_entry2)];
+				    FLOOR_CPUID_MAX * sizeof(struct kvm_cpuid_entry2)];
 	} table;
 
 	table.head.nent = FLOOR_CPUID_MAX;
@@ -153,8 +160,13 @@ static unsigned floor_load(const struct floor *f, const char *path)
 /* 32-bit protected mode with flat segments, ebx = start_info: the PVH entry. */
 static void floor_set_registers(const struct floor *f, unsigned entry)
 {
-	struct kvm_segment flat = {.limit = 0xffffffff, .selector = 0x18, .type = 3, .present = 1,
-		.s = 1, .db = 1, .g = 1};
+	struct kvm_segment flat = {.limit = 0xffffffff,
+		.selector = 0x18,
+		.type = 3,
+		.present = 1,
+		.s = 1,
+		.db = 1,
+		.g = 1};
 	struct kvm_regs regs = {.rip = entry, .rflags = 2, .rbx = FLOOR_START_INFO};
 	unsigned magic = FLOOR_PVH_MAGIC;
 	struct kvm_sregs sregs;
@@ -200,11 +212,13 @@ int main(int argc, char **argv)
 			f.with_cpuid = false;
 		else if (strcmp(argv[i], "--irqfd") == 0)
 			f.with_irqfd = true;
+		else if (strcmp(argv[i], "--ioeventfd") == 0)
+			f.with_ioeventfd = true;
 		else
 			kernel = argv[i];
 	}
 	if (!kernel) {
-		(void)fprintf(stderr, "usage: floor [--no-cpuid] [--irqfd] KERNEL\n");
+		(void)fprintf(stderr, "usage: floor [--no-cpuid] [--irqfd] [--ioeventfd] KERNEL\n");
 		return 2;
 	}
 	floor_create(&f);

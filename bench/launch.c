@@ -7,6 +7,9 @@
  *
  *   launch [-n RUNS] [-w WARM-UP] NAME CMD [ARG...] \; [NAME CMD [ARG...] \;]...
  *
+ * A NAME that starts with @ is for commands that do not end by themselves: they are killed after their
+ * first output, and only the time to that output means anything.
+ *
  * Keep this program small: a child's peak resident memory starts at that of the process that
  * spawned it. It is linked statically for that reason and reports its own peak beside the others.
  */
@@ -32,13 +35,17 @@
 enum launch_value { FIRST_US, EXIT_US, TAIL_US, CPU_US, RSS_KIB, VALUE_COUNT };
 
 static const char *const launch_value_names[VALUE_COUNT] = {
-	[FIRST_US] = "first_us", [EXIT_US] = "exit_us", [TAIL_US] = "first_to_exit_us",
-	[CPU_US] = "cpu_us", [RSS_KIB] = "rss_kib",
+	[FIRST_US] = "first_us",
+	[EXIT_US] = "exit_us",
+	[TAIL_US] = "first_to_exit_us",
+	[CPU_US] = "cpu_us",
+	[RSS_KIB] = "rss_kib",
 };
 
 struct launch_command {
 	const char *name;
 	char **argv;
+	bool first_only;
 	uint32_t *samples[VALUE_COUNT]; /* owned, one per run */
 };
 
@@ -101,7 +108,7 @@ static uint64_t launch_wait_output(int fd)
 static uint64_t launch_cpu_us(const struct rusage *u)
 {
 	return (uint64_t)(u->ru_utime.tv_sec + u->ru_stime.tv_sec) * 1000000u +
-		(uint64_t)(u->ru_utime.tv_usec + u->ru_stime.tv_usec);
+	       (uint64_t)(u->ru_utime.tv_usec + u->ru_stime.tv_usec);
 }
 
 static void launch_once(const struct launch_command *c, int run)
@@ -117,14 +124,14 @@ static void launch_once(const struct launch_command *c, int run)
 	pid = launch_spawn(c, fds[1]);
 	close(fds[1]);
 	first = launch_wait_output(fds[0]);
-	if (!first)
+	if (!first || c->first_only)
 		(void)kill(pid, SIGKILL);
 	while (wait4(pid, &status, 0, &usage) < 0)
 		if (errno != EINTR)
 			launch_die("wait4");
 	end = launch_now_ns();
 	close(fds[0]);
-	if (!first || status != 0) {
+	if (!first || (status != 0 && !c->first_only)) {
 		(void)fprintf(stderr, "launch: %s: %s, wait status 0x%x\n", c->name,
 			first ? "failed" : "no output", (unsigned)status);
 		exit(1);
@@ -149,7 +156,8 @@ static int launch_compare(const void *a, const void *b)
 static void launch_print_value(uint32_t *v, int runs, const char *name, bool last)
 {
 	qsort(v, (size_t)runs, sizeof(*v), launch_compare);
-	(void)printf("      \"%s\": {\"min\": %u, \"p50\": %u, \"p99\": %u, \"max\": %u, \"sorted\": [",
+	(void)printf(
+		"      \"%s\": {\"min\": %u, \"p50\": %u, \"p99\": %u, \"max\": %u, \"sorted\": [",
 		name, v[0], v[(runs - 1) / 2], v[(runs * 99 + 99) / 100 - 1], v[runs - 1]);
 	for (int i = 0; i < runs; i++)
 		(void)printf("%s%u", i ? "," : "", v[i]);
@@ -166,7 +174,8 @@ static void launch_print(int runs)
 	for (int i = 0; i < launch_command_count; i++) {
 		const struct launch_command *c = &launch_commands[i];
 
-		(void)printf("    \"%s\": {\n", c->name);
+		(void)printf("    \"%s\": {\n      \"first_only\": %s,\n", c->name,
+			c->first_only ? "true" : "false");
 		for (int k = 0; k < VALUE_COUNT; k++)
 			launch_print_value(
 				c->samples[k], runs, launch_value_names[k], k == VALUE_COUNT - 1);
@@ -196,11 +205,13 @@ static int launch_parse_command(int i, int argc, char **argv, int runs)
 	while (end < argc && strcmp(argv[end], ";") != 0)
 		end++;
 	if (end == argc || end - i < 2 || launch_command_count == LAUNCH_COMMANDS_MAX) {
-		(void)fprintf(stderr, "usage: launch [-n RUNS] [-w WARM-UP] NAME CMD [ARG...] \\; ...\n");
+		(void)fprintf(
+			stderr, "usage: launch [-n RUNS] [-w WARM-UP] NAME CMD [ARG...] \\; ...\n");
 		exit(2);
 	}
 	argv[end] = NULL;
-	c->name = argv[i];
+	c->first_only = argv[i][0] == '@';
+	c->name = argv[i] + (c->first_only ? 1 : 0);
 	c->argv = &argv[i + 1];
 	for (int k = 0; k < VALUE_COUNT; k++) {
 		c->samples[k] = calloc((size_t)runs, sizeof(uint32_t));

@@ -62,12 +62,10 @@ static bool userfaultfd_works(const char **ret_how, int *ret_errno)
 	if (fd >= 0)
 		return true;
 	*ret_errno = errno;
-#ifdef USERFAULTFD_IOC_NEW
 	*ret_how = "/dev/userfaultfd";
 	dev = open("/dev/userfaultfd", O_RDWR | O_CLOEXEC);
 	if (dev >= 0)
 		fd = ioctl(dev, USERFAULTFD_IOC_NEW, O_CLOEXEC | O_NONBLOCK);
-#endif
 	return fd >= 0;
 }
 

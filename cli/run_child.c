@@ -87,7 +87,7 @@ static int vmm_find(char dst[PATH_MAX], const char *asked, struct err *e)
 /* Only calls that are safe between fork and exec. */
 static _Noreturn void child_main(const struct spawn *s)
 {
-	int null_fd, saved_errno;
+	int saved_errno;
 
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != s->parent)
@@ -95,7 +95,8 @@ static _Noreturn void child_main(const struct spawn *s)
 	(void)signal(SIGPIPE, SIG_DFL);
 	run_watch_unblock_for_child();
 	if (s->no_stdin) {
-		null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+		int null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
 		if (null_fd >= 0)
 			(void)dup2(null_fd, STDIN_FILENO);
 	}

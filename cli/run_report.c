@@ -102,11 +102,11 @@ void run_timeline_print(const char *timeline)
 	for (const char *s = timeline; *s;) {
 		size_t len = strcspn(s, " ");
 		const char *eq = memchr(s, '=', len);
-		char *end;
-		uint64_t us;
 
 		if (eq) {
-			us = strtoull(eq + 1, &end, 10);
+			char *end;
+			uint64_t us = strtoull(eq + 1, &end, 10);
+
 			label_print(s, (int)(eq - s));
 			if (end == eq + 1) {
 				(void)fprintf(stderr, " %12s %12s\n", "-", "-");

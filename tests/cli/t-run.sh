@@ -64,8 +64,18 @@ t_console_is_standard_input_and_output() {
 }
 
 t_closed_standard_fds_are_no_trouble() {
-	FAKE_VMM='cat "$config" >/dev/null && say started; say "ended poweroff"; exit 0' \
+	FAKE_VMM='for fd in 0 1 2; do readlink /proc/$$/fd/$fd >>fds; done; say "ended poweroff"; exit 0' \
 		"$mayfly" run --vmm "$fake" --kernel kernel <&- >&- 2>&-
+	[ "$(uniq fds)" = /dev/null ] || fail "$(cat fds)"
+}
+
+# SIGHUP, SIGINT, SIGQUIT and SIGTERM, which the command takes for both.
+t_monitor_has_four_signals_blocked() {
+	# Not fake-vmm: bash changes the mask itself.
+	printf '#!/bin/sh\ngrep SigBlk /proc/self/status >blocked\nexit 1\n' >monitor
+	chmod +x monitor
+	status_of 1 "$mayfly" run --vmm ./monitor --kernel kernel
+	has blocked '\s0*4007$'
 }
 
 t_log_goes_to_standard_error() {

@@ -2,7 +2,8 @@
 /*
  * The 16550A: registers, divisor latch, loopback, interrupts for both directions through I/O APIC
  * pin 4, string output, and payload.rx bytes of input (0 and up, counting modulo 251), the first
- * half polled slowly, the second by interrupt; none may be lost however late they are read.
+ * half polled slowly, the second by interrupt; none may be lost however late they are read. Without
+ * payload.rx there must be no input, as it would mix with the looped bytes.
  */
 #include "rt/rt.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* bzImage: where it is put, and that hostile setup headers are refused by name. */
-#include "boot_fixture.h"
+#include "tests/unit/boot_fixture.h"
 
 #include <asm/bootparam.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* ELF kernels: what is loaded where, and that hostile ones are refused by name. */
-#include "boot_fixture.h"
+#include "tests/unit/boot_fixture.h"
 
 static void loads_segments_at_their_physical_addresses(void **state)
 {

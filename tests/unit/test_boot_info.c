@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the kernel is handed: memory map, start info, zero page, command line, initrd. */
-#include "boot_fixture.h"
+#include "tests/unit/boot_fixture.h"
 
 #include <asm/bootparam.h>
 #include <fcntl.h>
@@ -183,6 +183,19 @@ static void refuses_memory_of_one_mib(void **state)
 	fixture_refuse(&f, &k, sizeof(k), "memory: 1048576 bytes", "more than 1 MiB");
 }
 
+/* Linux jumps there, in real mode, to restart a machine without EFI. */
+static void the_reset_vector_writes_the_reset_register(void **state)
+{
+	(void)state;
+	static const unsigned char code[] = {0xb0, 0x01, 0xba, 0x02, 0x06, 0xee, 0xf4, 0xeb, 0xfd};
+	FIXTURE f;
+	struct elf_kernel k = elf_kernel();
+
+	fixture_init(&f);
+	assert_int_equal(fixture_load(&f, &k, sizeof(k)), 0);
+	assert_memory_equal(f.ram + 0xffff0, code, sizeof(code));
+}
+
 static void says_what_other_files_are(void **state)
 {
 	(void)state;
@@ -228,6 +241,7 @@ int main(void)
 		cmocka_unit_test(refuses_an_initrd_larger_than_memory),
 		cmocka_unit_test(refuses_what_is_not_a_regular_file),
 		cmocka_unit_test(refuses_memory_of_one_mib),
+		cmocka_unit_test(the_reset_vector_writes_the_reset_register),
 		cmocka_unit_test(says_what_other_files_are),
 	};
 

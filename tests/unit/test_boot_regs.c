@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The boot CPU's registers, descriptor table and page tables at the first instruction. */
-#include "boot_fixture.h"
+#include "tests/unit/boot_fixture.h"
 
 static const struct boot_entry pvh = {BOOT_PROTOCOL_PVH, 0x100000, LAYOUT_PVH_START_INFO};
 static const struct boot_entry linux64 = {BOOT_PROTOCOL_LINUX64, 0x100200, LAYOUT_ZERO_PAGE};

@@ -22,6 +22,7 @@
 #define LAYOUT_ACPI              0xe0000ull /* RSDP first, the other tables behind it */
 #define LAYOUT_ACPI_SIZE         0x1f000ull
 #define LAYOUT_VMGENID           0xff000ull /* 16 bytes, inside the reserved range */
+#define LAYOUT_RESET_VECTOR      0xffff0ull /* real-mode code that resets the machine */
 #define LAYOUT_HIGH_RAM          0x100000ull
 
 /* The 32-bit hole. */

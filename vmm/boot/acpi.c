@@ -22,7 +22,6 @@
 #define ACPI_LAPIC_ID_MAX 254u
 #define ACPI_SPACE_IO     1
 #define ACPI_ACCESS_BYTE  1
-#define ACPI_RESET_VALUE  1
 
 #define ACPI_FADT_WBINVD     (1u << 0)
 #define ACPI_FADT_C1         (1u << 2)

@@ -10,6 +10,9 @@
 #include "vmm/base/err.h"
 #include "vmm/mem/gmem.h"
 
+/* What a reset writes to LAYOUT_PORT_ACPI_RESET. */
+#define ACPI_RESET_VALUE 1
+
 struct acpi_config {
 	uint32_t vcpu_count; /* APIC ids are apic_ids[0 .. vcpu_count) */
 	const uint32_t *apic_ids;

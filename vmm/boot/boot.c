@@ -8,6 +8,7 @@
 #include "vmm/boot/boot.h"
 
 #include "vmm/base/layout.h"
+#include "vmm/boot/acpi.h"
 #include "vmm/boot/loader.h"
 
 #include <elf.h>
@@ -114,6 +115,26 @@ static int boot_place_initrd(struct gmem *m, const struct boot_kernel *kernel, i
 	return 0;
 }
 
+/*
+ * Where a PC's firmware would be entered after a reset, in real mode. Linux on hardware-reduced ACPI
+ * restarts by EFI or else by jumping here, and never tries the reset register itself.
+ */
+static int boot_write_reset_vector(struct gmem *m, struct err *e)
+{
+	static const unsigned char code[] = {
+		0xb0, ACPI_RESET_VALUE, /* mov al, value */
+		0xba, LAYOUT_PORT_ACPI_RESET & 0xff, LAYOUT_PORT_ACPI_RESET >> 8, /* mov dx, port */
+		0xee,                                                             /* out dx, al */
+		0xf4,                                                             /* hlt */
+		0xeb, 0xfd,                                                       /* jmp to hlt */
+	};
+
+	if (gmem_write(m, GPA(LAYOUT_RESET_VECTOR), code, sizeof(code)) < 0)
+		return err_set(e, -EFAULT, "memory: no RAM for the reset vector at 0x%llx",
+			LAYOUT_RESET_VECTOR);
+	return 0;
+}
+
 static int boot_load_kernel(
 	struct gmem *m, const struct boot_config *c, struct boot_kernel *ret_kernel, struct err *e)
 {
@@ -152,6 +173,9 @@ int boot_load(
 	if (gmem_write(m, GPA(LAYOUT_CMDLINE), c->cmdline, cmdline_size) < 0)
 		return err_set(
 			e, -EFAULT, "kernel command line: no memory at 0x%llx", LAYOUT_CMDLINE);
+	rc = boot_write_reset_vector(m, e);
+	if (rc < 0)
+		return rc;
 	rc = kernel.protocol == BOOT_PROTOCOL_PVH
 		     ? pvh_write(m, c, &initrd, &boot_info, e)
 		     : linux64_write(m, c, &kernel, &initrd, &boot_info, e);

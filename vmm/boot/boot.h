@@ -3,7 +3,7 @@
  * From a kernel file to a guest that is ready for its first instruction: finds out what the file
  * is (ELF64 with a PVH note, ELF64 by the 64-bit Linux protocol, bzImage by its 64-bit entry),
  * loads it, places initrd, command line, memory map and boot structure, and says where to enter.
- * Every file is hostile input.
+ * Every file is hostile input. Guest memory must be fresh: nothing is cleared.
  */
 #pragma once
 
@@ -28,7 +28,8 @@ struct boot_entry {
 };
 
 /*
- * Loads everything into m and writes *ret_entry. 0 or -errno with *e, whose message names the
+ * Loads everything into m, and real-mode code at LAYOUT_RESET_VECTOR that resets the machine
+ * (Linux jumps there to restart, see README.md), and writes *ret_entry. 0 or -errno with *e, whose message names the
  * image's field, its value and the rule ("kernel: ELF program header 3: p_filesz 0x... ends past
  * the file"). Guest memory is then partly written; the caller discards it. Main thread.
  */

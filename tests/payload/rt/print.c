@@ -84,6 +84,9 @@ void fail(const char *fmt, ...)
 {
 	va_list ap;
 
+	/* A payload may have left the port with its divisor latch open or in loopback. */
+	outb(COM1 + 3, 0x03);
+	outb(COM1 + 4, 0x08);
 	put_str("PAYLOAD fail: ", NULL);
 	va_start(ap, fmt);
 	vprint(fmt, &ap);

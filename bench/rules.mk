@@ -1,0 +1,16 @@
+# SPDX-License-Identifier: Apache-2.0
+# The programs that measure. Static, as mayfly-vmm is, so that all start alike; empty has not even
+# a C library.
+
+BENCH_PROGRAMS := $(addprefix $(B)/bench/,empty floor launch timeline init)
+BENCH_FLAGS    := -std=c11 -D_GNU_SOURCE -O2 -fno-common -static $(WARN)
+
+.PHONY: bench-programs
+bench-programs: $(BENCH_PROGRAMS)
+
+$(B)/bench/empty: BENCH_FLAGS += -nostdlib -fno-builtin -fno-stack-protector
+
+$(B)/bench/%: bench/%.c bench/rules.mk
+	@echo "  CC    $@"
+	@mkdir -p $(@D)
+	@$(CC) $(BENCH_FLAGS) -o $@ $<
