@@ -31,6 +31,7 @@
 #define LAUNCH_COMMANDS_MAX 16
 #define LAUNCH_RUNS_MAX     10000
 #define LAUNCH_TIMEOUT_MS   30000
+#define LAUNCH_SETTLE_US    5000 /* idle before each start, so that none profits from the one before */
 
 enum launch_value { FIRST_US, EXIT_US, TAIL_US, CPU_US, RSS_KIB, VALUE_COUNT };
 
@@ -118,6 +119,7 @@ static void launch_once(const struct launch_command *c, int run)
 	int fds[2], status;
 	pid_t pid;
 
+	(void)usleep(LAUNCH_SETTLE_US);
 	if (pipe2(fds, O_CLOEXEC) < 0)
 		launch_die("pipe");
 	start = launch_now_ns();

@@ -8,7 +8,7 @@ BENCH_FLAGS    := -std=c11 -D_GNU_SOURCE -O2 -fno-common -static $(WARN)
 .PHONY: bench-programs
 bench-programs: $(BENCH_PROGRAMS)
 
-$(B)/bench/empty: BENCH_FLAGS += -nostdlib -fno-builtin -fno-stack-protector
+$(B)/bench/empty $(B)/bench/init: BENCH_FLAGS += -nostdlib -fno-builtin -fno-stack-protector
 
 $(B)/bench/%: bench/%.c bench/rules.mk
 	@echo "  CC    $@"

@@ -6,6 +6,7 @@
 #include "vmm/base/io.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 
@@ -174,8 +175,10 @@ static void check_memory(struct doctor_report *r)
 	char line[256];
 	long long kib = -1;
 
-	while (kib < 0 && f && fgets(line, sizeof(line), f))
-		(void)sscanf(line, "MemAvailable: %lld kB", &kib);
+	while (kib < 0 && f && fgets(line, sizeof(line), f)) {
+		if (strncmp(line, "MemAvailable:", 13) == 0)
+			kib = strtoll(line + 13, NULL, 10);
+	}
 	found = doctor_add(r, "host", "memory",
 		kib / 1024 < MEMORY_MIN_MIB ? DOCTOR_WARN : DOCTOR_OK, "%lld MiB available",
 		kib / 1024);

@@ -9,6 +9,7 @@
  */
 #include "cli/kvm_probe.h"
 
+#include "vmm/base/check.h"
 #include "vmm/base/cleanup.h"
 #include "vmm/base/clock.h"
 #include "vmm/base/layout.h"
@@ -204,7 +205,7 @@ static int code_run(const struct probe_vm *vm, const uint8_t *code, size_t size,
 static int loop_time(
 	const struct probe_vm *vm, uint8_t cpl, uint32_t loops, uint64_t *ret_ns, struct err *e)
 {
-	uint64_t ns, best_ns = UINT64_MAX;
+	uint64_t ns = 0, best_ns = UINT64_MAX;
 
 	for (int i = 0; i < LOOP_TRIES; i++) {
 		int reason = code_run(vm, code_loop, sizeof(code_loop), cpl, loops, &ns);
@@ -231,7 +232,7 @@ static int loop_time(
 static int speed_measure(const struct probe_vm *vm, uint8_t cpl, uint64_t *ret_ips, struct err *e)
 {
 	uint32_t loops = LOOP_LONG;
-	uint64_t short_ns, long_ns;
+	uint64_t short_ns = 0, long_ns = 0;
 	int r = loop_time(vm, cpl, LOOP_SHORT, &short_ns, e);
 
 	if (r == 0)
@@ -242,7 +243,7 @@ static int speed_measure(const struct probe_vm *vm, uint8_t cpl, uint64_t *ret_i
 	}
 	if (r < 0)
 		return r;
-	*ret_ips = 2 * (loops - LOOP_SHORT) * CLOCK_NS_PER_S /
+	*ret_ips = 2 * (uint64_t)(loops - LOOP_SHORT) * CLOCK_NS_PER_S /
 		   (long_ns > short_ns ? long_ns - short_ns : 1);
 	return 0;
 }
@@ -286,6 +287,7 @@ int kvm_probe_run(int kvm_fd, struct kvm_probe *ret, struct err *e)
 	int r = vm_init(&vm, kvm_fd, e);
 
 	if (r == 0) {
+		CHECK(vm.mem && vm.run);
 		(void)sigaction(SIGALRM, &alarm_action, &old);
 		(void)setitimer(ITIMER_REAL, &limit, NULL);
 		r = probe_vm_measure(&vm, ret, e);

@@ -38,10 +38,10 @@ struct run_drive {
 /* Strings are borrowed from argv. */
 struct run_options {
 	const char *kernel;
-	const char *initrd;  /* or NULL */
-	const char *cmdline; /* added to the default or used instead, or NULL */
-	const char *log_level;
-	const char *log_path; /* or NULL: standard error */
+	const char *initrd;   /* or NULL */
+	const char *cmdline;  /* added to the default or used instead, or NULL */
+	char *log_level;      /* these two become arguments of the monitor */
+	char *log_path;       /* or NULL: standard error */
 	const char *vmm_path; /* or NULL: beside this program, then in PATH */
 	uint64_t memory_mib;
 	uint64_t stop_timeout_ns;

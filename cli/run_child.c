@@ -30,7 +30,6 @@ struct spawn {
 	int exec_fd; /* takes the errno of a failed exec; closed by a good one */
 	bool no_stdin;
 	pid_t parent;
-	char **argv;
 };
 
 static bool path_join(char dst[PATH_MAX], const char *dir, size_t dir_len)
@@ -85,7 +84,7 @@ static int vmm_find(char dst[PATH_MAX], const char *asked, struct err *e)
 }
 
 /* Only calls that are safe between fork and exec. */
-static _Noreturn void child_main(const struct spawn *s)
+static _Noreturn void child_main(const struct spawn *s, char **argv)
 {
 	int saved_errno;
 
@@ -104,7 +103,7 @@ static _Noreturn void child_main(const struct spawn *s)
 	(void)fcntl(s->socket_fd, F_SETFD, 0);
 	if (s->log_fd >= 0)
 		(void)fcntl(s->log_fd, F_SETFD, 0);
-	(void)execv(s->vmm, s->argv);
+	(void)execv(s->vmm, argv);
 	saved_errno = errno;
 	while (write(s->exec_fd, &saved_errno, sizeof(saved_errno)) < 0 && errno == EINTR)
 		;
@@ -112,7 +111,7 @@ static _Noreturn void child_main(const struct spawn *s)
 }
 
 /* Forks and waits for the exec. The pid, or -errno. */
-static pid_t child_spawn(struct spawn *s, struct err *e)
+static pid_t child_spawn(struct spawn *s, char **argv, struct err *e)
 {
 	int pipe_fds[2], child_errno;
 	ssize_t n;
@@ -124,7 +123,7 @@ static pid_t child_spawn(struct spawn *s, struct err *e)
 	s->parent = getpid();
 	pid = fork();
 	if (pid == 0)
-		child_main(s);
+		child_main(s, argv);
 	fd_close(&pipe_fds[1]);
 	if (pid < 0) {
 		pid = err_set_os(e, -errno, "cannot start " VMM_NAME " (fork)");
@@ -143,24 +142,16 @@ static pid_t child_spawn(struct spawn *s, struct err *e)
 
 static pid_t child_spawn_with_args(struct spawn *s, const struct run_options *o, struct err *e)
 {
-	char id[32], config[32], sock[16], log[PATH_MAX];
+	char id[32], config[32], sock[16], log[32];
 	char *argv[] = {VMM_NAME, "--id", id, "--no-api", "--config-file", config,
-		"--supervisor-fd", sock, "--level", NULL, "--log-path", log, NULL};
-	CLEANUP_FREE
-	char *level = strdup(o->log_level);
+		"--supervisor-fd", sock, "--level", o->log_level, "--log-path",
+		o->log_path ? o->log_path : log, NULL};
 
-	if (!level)
-		return err_set_os(e, -ENOMEM, "cannot start " VMM_NAME);
-	argv[9] = level;
 	(void)snprintf(id, sizeof(id), "run-%d", (int)getpid());
 	(void)snprintf(config, sizeof(config), "/proc/self/fd/%d", s->config_fd);
 	(void)snprintf(sock, sizeof(sock), "%d", s->socket_fd);
-	if (o->log_path)
-		(void)snprintf(log, sizeof(log), "%s", o->log_path);
-	else
-		(void)snprintf(log, sizeof(log), "/proc/self/fd/%d", s->log_fd);
-	s->argv = argv;
-	return child_spawn(s, e);
+	(void)snprintf(log, sizeof(log), "/proc/self/fd/%d", s->log_fd);
+	return child_spawn(s, argv, e);
 }
 
 /*

@@ -12,12 +12,12 @@
 #define BLK_ID_SIZE     20u
 
 struct blk_config {
-	const char *drive_id;  /* copied */
-	const char *path;      /* copied; the host's file or block device */
-	int fd;                /* >= 0: use this open file (taken over on success) instead of path */
+	const char *drive_id; /* copied */
+	const char *path;     /* copied; the host's file or block device */
+	int fd;               /* >= 0: use this open file (taken over on success) instead of path */
 	bool read_only;
-	bool writeback;        /* cache_type Writeback: offer FLUSH */
-	bool direct;           /* open with O_DIRECT */
+	bool writeback; /* cache_type Writeback: offer FLUSH */
+	bool direct;    /* open with O_DIRECT */
 };
 
 /* What survives a snapshot beyond virtio_dev_state; the size must match when loaded. */
@@ -36,6 +36,7 @@ struct blk_counters {
 };
 
 /* Opens the backing file and makes the device. The caller owns *ret and frees it by ops->destroy. */
-int blk_create(struct gmem *mem, const struct blk_config *c, struct virtio_dev **ret, struct err *e) MUST_USE;
+int blk_create(struct gmem *mem, const struct blk_config *c, struct virtio_dev **ret,
+	struct err *e) MUST_USE;
 
 const struct blk_counters *blk_counters_get(const struct virtio_dev *d);

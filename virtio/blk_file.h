@@ -7,7 +7,7 @@
 
 #include "virtio/blk.h"
 
-#define BLK_BOUNCE_SIZE (64u * 1024u)
+#define BLK_BOUNCE_SIZE 0x10000u
 
 struct blk_file {
 	int fd;         /* owned, -1 if none */

@@ -38,11 +38,12 @@ struct virtio_dev;
 
 /* One per device class; static const, never changes. */
 struct virtio_ops {
-	const char *name;    /* "block" */
-	uint32_t device_id;  /* virtio 1.2 §5 */
+	const char *name;     /* "block" */
+	uint32_t device_id;   /* virtio 1.2 §5 */
 	uint16_t queue_count; /* default; an instance may have fewer or more, see virtio_dev_init */
 	uint16_t queue_size_max;
-	const struct field_table *state; /* of the struct that virtio_dev.state points to, or NULL */
+	const struct field_table
+		*state;       /* of the struct that virtio_dev.state points to, or NULL */
 	uint32_t config_size; /* bytes of device configuration space */
 	/* The driver said DRIVER_OK; queues are enabled. 0, or -errno: the device is then broken. */
 	int (*activate)(struct virtio_dev *d);
@@ -92,20 +93,20 @@ struct virtio_counters {
 
 struct virtio_dev {
 	const struct virtio_ops *ops;
-	const char *id;            /* owned by the instance; names the device in messages */
-	void *state;               /* the instance's own x_state, described by ops->state */
-	uint64_t features;         /* offered; VERSION_1, EVENT_IDX, INDIRECT_DESC are added by init */
-	uint64_t driver_features;  /* accepted so far */
+	const char *id;    /* owned by the instance; names the device in messages */
+	void *state;       /* the instance's own x_state, described by ops->state */
+	uint64_t features; /* offered; VERSION_1, EVENT_IDX, INDIRECT_DESC are added by init */
+	uint64_t driver_features; /* accepted so far */
 	uint32_t status;
 	uint32_t config_generation;
 	uint16_t queue_count;
 	bool activated;
 	bool broken_logged;
 	struct vq vqs[VIRTIO_QUEUES_MAX];
-	struct gmem *mem;          /* borrowed */
+	struct gmem *mem; /* borrowed */
 	pthread_mutex_t lock;
 	const struct virtio_transport_ops *transport; /* borrowed; NULL until attached */
-	void *transport_ctx;       /* borrowed: the transport's instance */
+	void *transport_ctx;                          /* borrowed: the transport's instance */
 	struct virtio_counters counters;
 };
 

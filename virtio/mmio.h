@@ -20,10 +20,12 @@ struct virtio_mmio_state {
 extern const struct field_table virtio_mmio_state_table;
 
 struct virtio_mmio {
-	struct virtio_mmio_state st; /* interrupt_status is atomic: vCPUs and owner touch it unlocked */
-	struct virtio_dev *dev;      /* borrowed */
-	int irq_fd;                  /* owned eventfd; a write is one edge on the device's GSI */
-	int kick_fd[VIRTIO_QUEUES_MAX]; /* owned eventfds, one per queue, or -1: see virtio_mmio_kicked */
+	struct virtio_mmio_state
+		st;             /* interrupt_status is atomic: vCPUs and owner touch it unlocked */
+	struct virtio_dev *dev; /* borrowed */
+	int irq_fd;             /* owned eventfd; a write is one edge on the device's GSI */
+	int kick_fd
+		[VIRTIO_QUEUES_MAX]; /* owned eventfds, one per queue, or -1: see virtio_mmio_kicked */
 };
 
 extern const struct bus_ops virtio_mmio_bus_ops; /* dev is a struct virtio_mmio */
@@ -43,4 +45,5 @@ void virtio_mmio_kicked(struct virtio_mmio *t, uint16_t q);
  * kicks that were pending in an eventfd are not in an image.
  */
 void virtio_mmio_save(const struct virtio_mmio *t, struct virtio_mmio_state *ret);
-int virtio_mmio_load(struct virtio_mmio *t, const struct virtio_mmio_state *s, struct err *e) MUST_USE;
+int virtio_mmio_load(
+	struct virtio_mmio *t, const struct virtio_mmio_state *s, struct err *e) MUST_USE;

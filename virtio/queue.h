@@ -27,7 +27,7 @@
 
 #include <sys/uio.h>
 
-#define VQ_SIZE_MAX    256u
+#define VQ_SIZE_MAX 256u
 /* A chain has at most VQ_SIZE_MAX descriptors; each place where RAM regions touch may split one. */
 #define CHAIN_SEGS_MAX (VQ_SIZE_MAX + GMEM_REGIONS_MAX)
 
@@ -42,16 +42,16 @@ struct vq_state {
 	uint16_t signalled_used; /* next_used when the driver was last interrupted */
 	uint8_t ready;
 	uint8_t signalled_valid;
-	uint8_t reserved[6];     /* zero */
+	uint8_t reserved[6]; /* zero */
 };
 extern const struct field_table vq_state_table;
 
 struct vq {
 	struct vq_state st;
-	uint16_t size_max;  /* what QueueNumMax says */
-	bool event_idx;     /* negotiated, set by vq_enable */
+	uint16_t size_max; /* what QueueNumMax says */
+	bool event_idx;    /* negotiated, set by vq_enable */
 	bool indirect;
-	struct gmem *mem;   /* borrowed */
+	struct gmem *mem; /* borrowed */
 	/* Checked windows onto the three areas; NULL unless enabled. */
 	const unsigned char __guest *desc;
 	unsigned char __guest *avail;
@@ -72,7 +72,7 @@ struct chain_seg {
 struct chain {
 	struct gmem *mem; /* borrowed from the queue */
 	uint16_t head;
-	uint16_t rd_count, wr_count;     /* segments that the device reads / writes */
+	uint16_t rd_count, wr_count; /* segments that the device reads / writes */
 	uint64_t rd_bytes, wr_bytes;
 	struct chain_seg seg[CHAIN_SEGS_MAX];
 };

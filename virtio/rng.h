@@ -4,10 +4,11 @@
 
 #include "virtio/device.h"
 
-#define RNG_REQUEST_SIZE_MAX (64u * 1024u)
+#define RNG_REQUEST_SIZE_MAX 0x10000u
 
 struct rng_counters {
-	uint64_t activate_fails, entropy_event_fails, entropy_event_count, entropy_bytes, host_rng_fails;
+	uint64_t activate_fails, entropy_event_fails, entropy_event_count, entropy_bytes,
+		host_rng_fails;
 };
 
 int rng_create(struct gmem *mem, struct virtio_dev **ret, struct err *e) MUST_USE;

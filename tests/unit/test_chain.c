@@ -90,7 +90,7 @@ static void write_fills_every_range_and_no_more(void **state)
 
 static void iov_covers_every_range(void **state)
 {
-	struct iovec iov[CHAIN_SEGS_MAX];
+	struct iovec iov[CHAIN_SEGS_MAX] = {0};
 
 	(void)state;
 	for (uint32_t off = 0; off <= PART_SIZE; off++) {

@@ -28,10 +28,10 @@ struct boot_entry {
 };
 
 /*
- * Loads everything into m, and real-mode code at LAYOUT_RESET_VECTOR that resets the machine
- * (Linux jumps there to restart, see README.md), and writes *ret_entry. 0 or -errno with *e, whose message names the
- * image's field, its value and the rule ("kernel: ELF program header 3: p_filesz 0x... ends past
- * the file"). Guest memory is then partly written; the caller discards it. Main thread.
+ * Loads everything into m, puts real-mode code that resets the machine at LAYOUT_RESET_VECTOR (see
+ * README.md), and writes *ret_entry. 0 or -errno with *e, whose message names the image's field,
+ * its value and the rule ("kernel: ELF program header 3: p_filesz 0x... ends past the file").
+ * Guest memory is then partly written; the caller discards it. Main thread.
  */
 int boot_load(struct gmem *m, const struct boot_config *c, struct boot_entry *ret_entry,
 	struct err *e) MUST_USE;

@@ -24,11 +24,11 @@ typedef struct {
 
 #define GPA(x) ((gpa_t){(x)})
 
-#define GMEM_REGIONS_MAX    4
-#define GMEM_HOLE_START     (3 * GIB)
-#define GMEM_HOLE_END       (4 * GIB)
-#define GMEM_SIZE_MAX       (256 * GIB)
-#define GMEM_PAGE_SIZE      4096u
+#define GMEM_REGIONS_MAX 4
+#define GMEM_HOLE_START  (3 * GIB)
+#define GMEM_HOLE_END    (4 * GIB)
+#define GMEM_SIZE_MAX    (256 * GIB)
+#define GMEM_PAGE_SIZE   4096u
 
 enum gmem_pages { GMEM_PAGES_4K, GMEM_PAGES_TRANSPARENT, GMEM_PAGES_2M };
 
@@ -46,13 +46,13 @@ struct gmem_region {
 };
 
 struct gmem {
-	int fd; /* owned memfd, or -1 */
+	int fd;         /* owned memfd, or -1 */
 	void *reserved; /* owned address range around all regions and their guards, or NULL */
 	uint64_t reserved_size;
 	uint64_t size;
 	uint32_t region_count;
 	struct gmem_region regions[GMEM_REGIONS_MAX]; /* ascending */
-	uint64_t *dirty; /* owned; a bit per 4 KiB page of the backing file, or NULL */
+	uint64_t *dirty;     /* owned; a bit per 4 KiB page of the backing file, or NULL */
 	uint64_t dirty_size; /* bytes of the mapping behind dirty */
 };
 
