@@ -36,12 +36,16 @@ static void main_on_violation(void)
 	main_last_metrics();
 }
 
-/* A message that must be seen even if the log goes elsewhere or is off. */
-static int main_fail(const struct err *e, int status)
+/*
+ * A message that must be seen even if the log goes elsewhere or is off; `mayfly run` relays the log
+ * and shows it itself.
+ */
+static int main_fail(const struct err *e, const struct vmm_options *o, int status)
 {
+	bool on_terminal = log_config_get()->fd == STDOUT_FILENO && isatty(STDOUT_FILENO);
+
 	log_error("%s", e->msg);
-	if (log_config_get()->fd != STDOUT_FILENO || log_config_get()->level < LOG_ERROR ||
-		!isatty(STDOUT_FILENO))
+	if (o->supervisor_fd < 0 && (!on_terminal || log_config_get()->level < LOG_ERROR))
 		(void)fprintf(stderr, "mayfly-vmm: %s\n", e->msg);
 	return status;
 }
@@ -128,11 +132,11 @@ static int main_run(const struct vmm_options *o, struct err *e)
 	enum vm_end end;
 
 	if (rc < 0)
-		return main_fail(e, VMM_STATUS_BAD_CONFIG);
+		return main_fail(e, o, VMM_STATUS_BAD_CONFIG);
 	rc = machine_start(&machine, e);
 	if (rc < 0) {
 		console_restore();
-		return main_fail(e, VMM_STATUS_ERROR);
+		return main_fail(e, o, VMM_STATUS_ERROR);
 	}
 	(void)metrics_flush(&metrics);
 	end = machine_run(&machine);
@@ -146,12 +150,12 @@ static int main_run(const struct vmm_options *o, struct err *e)
 	return info->vmm_status;
 }
 
-static int main_describe_state(void)
+static int main_describe_state(const struct vmm_options *o)
 {
 	struct err e = {0};
 
 	if (describe_state(stdout, state_list, state_list_count, &e) < 0)
-		return main_fail(&e, VMM_STATUS_ERROR);
+		return main_fail(&e, o, VMM_STATUS_ERROR);
 	return VMM_STATUS_OK;
 }
 
@@ -161,7 +165,7 @@ int main(int argc, char **argv)
 	struct err e = {0};
 
 	if (vmm_options_parse(&o, argc, argv, &e) < 0)
-		return main_fail(&e, VMM_STATUS_BAD_ARGUMENT);
+		return main_fail(&e, &o, VMM_STATUS_BAD_ARGUMENT);
 	switch (o.action) {
 	case VMM_ACTION_HELP:
 		vmm_options_help();
@@ -170,7 +174,7 @@ int main(int argc, char **argv)
 		(void)printf("mayfly-vmm v%s\n", MAYFLY_VERSION);
 		return VMM_STATUS_OK;
 	case VMM_ACTION_DESCRIBE_STATE:
-		return main_describe_state();
+		return main_describe_state(&o);
 	case VMM_ACTION_DESCRIBE_SECCOMP:
 		seccomp_describe(stdout);
 		return VMM_STATUS_OK;
@@ -180,6 +184,6 @@ int main(int argc, char **argv)
 	main_mark_start(&o);
 	vm_config_init(&config);
 	if (main_prepare(&o, &e) < 0)
-		return main_fail(&e, VMM_STATUS_BAD_CONFIG);
+		return main_fail(&e, &o, VMM_STATUS_BAD_CONFIG);
 	return main_run(&o, &e);
 }

@@ -47,3 +47,21 @@ t_real_timeline_grows() {
 		has err "^$point +[0-9]+\.[0-9]{3} +[0-9]+\.[0-9]{3}\$"
 	done
 }
+
+# The payload waits for input that does not come, and knows nothing of a power button.
+t_real_guest_that_does_not_listen_is_stopped() {
+	local job got=0
+	need serial
+	mkfifo input
+	# Not by run_payload: the job would be its subshell.
+	"$mayfly" run --vmm "$real_vmm" --kernel "$payload_dir/serial.elf" --memory 64M \
+		--cmdline payload.rx=5000 --stop-timeout 0.3 <>input >out 2>err &
+	job=$!
+	await out
+	kill -TERM "$job"
+	wait "$job" || got=$?
+	[ "$got" -eq 137 ] || fail "status $got: $(cat out err)"
+	has err 'did not power off in time; stopping the VM'
+	has err 'VM ended by stopped'
+	lacks err killed
+}

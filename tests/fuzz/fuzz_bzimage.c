@@ -14,13 +14,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct boot_target target;
+	static const uint8_t boot_flag[] = {0x55, 0xaa}, magic[] = {'H', 'd', 'r', 'S'};
 	uint8_t image[IMAGE_MAX];
 
-	if (size < MAGIC_OFF + 4 || size > sizeof(image))
+	if (size < MAGIC_OFF + sizeof(magic) || size > sizeof(image))
 		return -1;
 	memcpy(image, data, size);
-	memcpy(image + BOOT_FLAG_OFF, "\x55\xaa", 2);
-	memcpy(image + MAGIC_OFF, "HdrS", 4);
+	memcpy(image + BOOT_FLAG_OFF, boot_flag, sizeof(boot_flag));
+	memcpy(image + MAGIC_OFF, magic, sizeof(magic));
 	boot_target_run(&target, image, size);
 	return 0;
 }

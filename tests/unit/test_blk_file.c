@@ -5,10 +5,13 @@
 #include "tests/unit/lib/blk_rig.h"
 #include "tests/unit/lib/cm.h"
 #include "tests/unit/lib/fail.h"
+#include "vmm/base/io.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -124,6 +127,49 @@ static void a_passed_fd_must_fit_the_configuration(void **state)
 	d->ops->destroy(d);
 	assert_null(create((struct blk_config){.fd = fd}));
 	assert_int_equal(e.code, -EBADF);
+}
+
+/* The path of some block device that we may read, and its size in sectors; false if there is none. */
+static bool any_block_device(char *path, size_t path_size, uint64_t *ret_sectors)
+{
+	DIR *dir = opendir("/sys/class/block");
+	struct dirent *d;
+	bool found = false;
+
+	while (dir && !found && (d = readdir(dir))) {
+		char size_path[512], *text = NULL;
+		size_t len;
+		int fd;
+
+		(void)snprintf(path, path_size, "/dev/%s", d->d_name);
+		(void)snprintf(size_path, sizeof(size_path), "/sys/class/block/%s/size", d->d_name);
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+		if (fd >= 0 && io_read_file(size_path, 64, &text, &len, NULL) == 0) {
+			*ret_sectors = strtoull(text, NULL, 10);
+			found = *ret_sectors > 0;
+		}
+		if (fd >= 0)
+			(void)close(fd);
+		free(text);
+	}
+	if (dir)
+		(void)closedir(dir);
+	return found;
+}
+
+static void a_block_device_has_the_size_that_the_kernel_tells(void **state)
+{
+	struct virtio_dev *d;
+	uint64_t sectors = 0;
+	char path[300];
+
+	(void)state;
+	if (!any_block_device(path, sizeof(path), &sectors))
+		skip();
+	d = create((struct blk_config){.fd = -1, .path = path, .read_only = true});
+	assert_non_null(d);
+	assert_int_equal(capacity(d), sectors);
+	d->ops->destroy(d);
 }
 
 static void the_tail_of_an_odd_file_is_not_exposed(void **state)
@@ -374,6 +420,7 @@ int main(void)
 		T(a_fifo_is_refused_without_waiting),
 		T(a_passed_fd_is_taken_over),
 		T(a_passed_fd_must_fit_the_configuration),
+		T(a_block_device_has_the_size_that_the_kernel_tells),
 		T(the_tail_of_an_odd_file_is_not_exposed),
 		T(an_empty_file_is_a_disk_of_no_sectors),
 		T(holes_of_a_sparse_file_read_as_zeroes_and_stay_holes),

@@ -189,6 +189,12 @@ static void ignores_an_empty_segment_inside_another(void **state)
 	k.data_load.p_filesz = k.data_load.p_memsz = 0;
 	k.data_load.p_paddr = ELF_TEXT_AT + 8;
 	assert_int_equal(fixture_load(&f, &k, sizeof(k)), 0);
+	/* and when it comes first */
+	k = elf_kernel();
+	k.text_load.p_filesz = k.text_load.p_memsz = 0;
+	k.text_load.p_paddr = ELF_DATA_AT + 8;
+	k.pvh.entry = ELF_DATA_AT;
+	assert_int_equal(fixture_load(&f, &k, sizeof(k)), 0);
 }
 
 /* A gmem of our own is filled by sendfile, borrowed memory by pread: same result. */

@@ -4,6 +4,8 @@
 
 #include "tests/unit/lib/cm.h"
 #include "tests/unit/lib/fail.h"
+#include "vmm/base/io.h"
+#include "vmm/base/log.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -215,6 +217,33 @@ static void a_short_pool_of_huge_pages_fails_at_start_with_the_remedy(void **sta
 
 	assert_non_null(strstr(e.msg, "Cannot create mmap region"));
 	assert_non_null(strstr(e.msg, "vm.nr_hugepages"));
+}
+
+/* Free huge pages of 2 MiB, 0 if that cannot be told. */
+static unsigned long huge_pages_free(void)
+{
+	static const char path[] = "/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages";
+	unsigned long n = 0;
+	char *text = NULL;
+	size_t len;
+
+	if (io_read_file(path, 64, &text, &len, NULL) == 0)
+		n = strtoul(text, NULL, 10);
+	free(text);
+	return n;
+}
+
+static void huge_pages_back_the_memory_when_the_pool_has_them(void **state)
+{
+	unsigned long before = huge_pages_free();
+
+	(void)state;
+	if (before < 2)
+		skip();
+	map(4 * MIB, GMEM_PAGES_2M, false);
+	assert_int_equal(gmem_write(&mem, GPA(2 * MIB - 1), "ab", 2), 0);
+
+	assert_int_equal(huge_pages_free(), before - 2);
 }
 
 /* Fails the nth call of one kind for every n until it succeeds; nothing may leak or stay set. */
@@ -465,6 +494,7 @@ int main(void)
 		T(a_kernel_without_transparent_pages_is_no_error),
 		T(impossible_sizes_are_refused_by_name),
 		T(a_short_pool_of_huge_pages_fails_at_start_with_the_remedy),
+		T(huge_pages_back_the_memory_when_the_pool_has_them),
 		T(every_failing_mmap_is_reported_and_undone),
 		T(every_failing_madvise_is_reported_and_undone),
 		T(a_failing_memory_file_is_reported_and_undone),
@@ -483,6 +513,7 @@ int main(void)
 		T(mapped_memory_starts_as_zeroes),
 	};
 
+	log_configure(&(const struct log_config){.id = "test", .fd = STDERR_FILENO});
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests_name("gmem", tests, NULL, NULL);
 }

@@ -139,7 +139,8 @@ static int elf_parse_note(const unsigned char *buf, uint64_t size, uint64_t alig
 			"past p_filesz 0x%" PRIx64,
 			at, h.n_namesz, h.n_descsz, size);
 	*off = next;
-	if (h.n_type != ELF_NOTE_PVH || h.n_namesz != 4 || memcmp(buf + at + sizeof(h), "Xen", 4))
+	if (h.n_type != ELF_NOTE_PVH || h.n_namesz != 4 ||
+		memcmp(buf + at + sizeof(h), "Xen", 4) != 0)
 		return 0;
 	if (h.n_descsz != 4 && h.n_descsz != 8)
 		return err_set(e, -ENOEXEC,
