@@ -5,10 +5,12 @@
  * its exit, its peak resident memory and its CPU time. The commands take turns (A B C A B C ...),
  * so that drift of the machine hits all alike. Results are JSON, with every single sample.
  *
- *   launch [-n RUNS] [-w WARM-UP] NAME CMD [ARG...] \; [NAME CMD [ARG...] \;]...
+ *   launch [-n RUNS] [-w WARM-UP] [-t SECONDS] NAME CMD [ARG...] \; [NAME CMD [ARG...] \;]...
  *
  * A NAME that starts with @ is for commands that do not end by themselves: they are killed after their
  * first output, and only the time to that output means anything.
+ *
+ * A command without output for SECONDS (30; 0 is for ever) ends everything.
  *
  * Keep this program small: a child's peak resident memory starts at that of the process that
  * spawned it. It is linked statically for that reason and reports its own peak beside the others.
@@ -30,7 +32,7 @@
 
 #define LAUNCH_COMMANDS_MAX 16
 #define LAUNCH_RUNS_MAX     10000
-#define LAUNCH_TIMEOUT_MS   30000
+#define LAUNCH_SECONDS_MAX  86400
 #define LAUNCH_SETTLE_US    5000 /* idle before each start, so that none profits from the one before */
 
 enum launch_value { FIRST_US, EXIT_US, TAIL_US, CPU_US, RSS_KIB, VALUE_COUNT };
@@ -52,6 +54,7 @@ struct launch_command {
 
 static struct launch_command launch_commands[LAUNCH_COMMANDS_MAX];
 static int launch_command_count;
+static int launch_timeout_ms = 30000;
 extern char **environ;
 
 static _Noreturn void launch_die(const char *what)
@@ -96,7 +99,7 @@ static uint64_t launch_wait_output(int fd)
 	for (;;) {
 		ssize_t n;
 
-		if (poll(&p, 1, LAUNCH_TIMEOUT_MS) <= 0)
+		if (poll(&p, 1, launch_timeout_ms) <= 0)
 			return 0;
 		n = read(fd, buf, sizeof(buf));
 		if (n <= 0)
@@ -207,8 +210,8 @@ static int launch_parse_command(int i, int argc, char **argv, int runs)
 	while (end < argc && strcmp(argv[end], ";") != 0)
 		end++;
 	if (end == argc || end - i < 2 || launch_command_count == LAUNCH_COMMANDS_MAX) {
-		(void)fprintf(
-			stderr, "usage: launch [-n RUNS] [-w WARM-UP] NAME CMD [ARG...] \\; ...\n");
+		(void)fprintf(stderr, "usage: launch [-n RUNS] [-w WARM-UP] [-t SECONDS] NAME CMD "
+				      "[ARG...] \\; ...\n");
 		exit(2);
 	}
 	argv[end] = NULL;
@@ -228,14 +231,18 @@ int main(int argc, char **argv)
 {
 	int runs = 100, warm_up = 5, opt;
 
-	while ((opt = getopt(argc, argv, "+n:w:")) != -1) {
+	while ((opt = getopt(argc, argv, "+n:w:t:")) != -1) {
 		if (opt == 'n')
 			runs = launch_number(optarg, LAUNCH_RUNS_MAX);
 		else if (opt == 'w')
 			warm_up = launch_number(optarg, LAUNCH_RUNS_MAX);
+		else if (opt == 't')
+			launch_timeout_ms = launch_number(optarg, LAUNCH_SECONDS_MAX) * 1000;
 		else
 			return 2;
 	}
+	if (launch_timeout_ms == 0)
+		launch_timeout_ms = -1;
 	for (int i = optind; runs > 0 && i < argc;)
 		i = launch_parse_command(i, argc, argv, runs);
 	for (int run = -warm_up; run < runs; run++)

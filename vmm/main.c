@@ -54,8 +54,12 @@ static int main_fail(const struct err *e, const struct vmm_options *o, int statu
 static int main_set_log(const struct vmm_options *o, const struct vm_config *c, struct err *e)
 {
 	struct log_config lc = {
-		.id = o->id, .fd = STDOUT_FILENO, .level = o->log_level, .module = o->log_module,
-		.show_level = o->show_level, .show_origin = o->show_log_origin,
+		.id = o->id,
+		.fd = STDOUT_FILENO,
+		.level = o->log_level,
+		.module = o->log_module,
+		.show_level = o->show_level,
+		.show_origin = o->show_log_origin,
 	};
 	const char *path = o->log_path;
 
@@ -125,7 +129,8 @@ static void main_tell_supervisor(enum vm_end end)
 static int main_run(const struct vmm_options *o, struct err *e)
 {
 	struct machine_options mo = {
-		.seccomp = !o->no_seccomp, .supervisor_fd = o->supervisor_fd,
+		.seccomp = !o->no_seccomp,
+		.supervisor_fd = o->supervisor_fd,
 	};
 	int rc = machine_init(&machine, &config, &mo, &metrics, &timeline, e);
 	const struct vm_end_info *info;

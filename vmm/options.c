@@ -20,6 +20,7 @@ struct option_row {
 
 #define AT(member) offsetof(struct vmm_options, member)
 
+/* clang-format off */
 static const struct option_row option_rows[] = {
 	{"config-file", "PATH", OPT_STRING, AT(config_file), 0, "configure and boot from this JSON file"},
 	{"no-api", NULL, OPT_FLAG, AT(no_api), 0, "serve no API socket (needs --config-file)"},
@@ -41,6 +42,7 @@ static const struct option_row option_rows[] = {
 	{"version", NULL, OPT_ACTION, 0, VMM_ACTION_VERSION, "print the version and exit"},
 	{"help", NULL, OPT_ACTION, 0, VMM_ACTION_HELP, "print this and exit"},
 };
+/* clang-format on */
 
 void vmm_options_help(void)
 {
@@ -54,21 +56,23 @@ void vmm_options_help(void)
 			r->value ? r->value : "");
 		(void)printf("  %-24s %s\n", left, r->help);
 	}
-	(void)printf("\nExit status: 0 the guest powered off, rebooted, reset or panicked; 1 error; 3 "
-		     "triple fault;\n4 KVM error; 148 forbidden system call; 149-157 fatal signal; 152 "
-		     "bad configuration;\n153 bad argument.\n");
+	(void)printf(
+		"\nExit status: 0 the guest powered off, rebooted, reset or panicked; 1 error; 3 "
+		"triple fault;\n4 KVM error; 148 forbidden system call; 149-157 fatal signal; 152 "
+		"bad configuration;\n153 bad argument.\n");
 }
 
 static const struct option_row *option_find(const char *name, size_t len)
 {
 	for (size_t i = 0; i < NELEM(option_rows); i++)
-		if (strlen(option_rows[i].name) == len && memcmp(option_rows[i].name, name, len) == 0)
+		if (strlen(option_rows[i].name) == len &&
+			memcmp(option_rows[i].name, name, len) == 0)
 			return &option_rows[i];
 	return NULL;
 }
 
-static int option_parse_u64(const char *name, const char *text, uint64_t max, uint64_t *ret,
-	struct err *e)
+static int option_parse_u64(
+	const char *name, const char *text, uint64_t max, uint64_t *ret, struct err *e)
 {
 	char *end;
 	unsigned long long v;
@@ -76,8 +80,8 @@ static int option_parse_u64(const char *name, const char *text, uint64_t max, ui
 	errno = 0;
 	v = strtoull(text, &end, 10);
 	if (errno || end == text || *end || *text == '-' || v > max)
-		return err_set(e, -EINVAL, "--%s: \"%s\" is not a number from 0 to %llu", name, text,
-			(unsigned long long)max);
+		return err_set(e, -EINVAL, "--%s: \"%s\" is not a number from 0 to %llu", name,
+			text, (unsigned long long)max);
 	*ret = v;
 	return 0;
 }
@@ -89,8 +93,8 @@ static bool option_id_ok(const char *id)
 	return len >= 1 && len <= 64 && id[len] == '\0';
 }
 
-static int option_store(struct vmm_options *o, const struct option_row *r, const char *value,
-	struct err *e)
+static int option_store(
+	struct vmm_options *o, const struct option_row *r, const char *value, struct err *e)
 {
 	char *field = (char *)o + r->offset;
 	uint64_t number = 0;
@@ -107,7 +111,8 @@ static int option_store(struct vmm_options *o, const struct option_row *r, const
 	case OPT_ID:
 		if (!option_id_ok(value))
 			return err_set(e, -EINVAL,
-				"--id: Invalid instance ID: \"%s\"; it must be 1 to 64 letters, digits "
+				"--id: Invalid instance ID: \"%s\"; it must be 1 to 64 letters, "
+				"digits "
 				"or -",
 				value);
 		o->id = value;
@@ -120,7 +125,8 @@ static int option_store(struct vmm_options *o, const struct option_row *r, const
 		if (log_level_parse(value, &o->log_level) == 0)
 			return 0;
 		return err_set(e, -EINVAL,
-			"--level: \"%s\" is not one of Error, Warning, Info, Debug, Trace, Off", value);
+			"--level: \"%s\" is not one of Error, Warning, Info, Debug, Trace, Off",
+			value);
 	case OPT_U64:
 		return option_parse_u64(r->name, value, UINT64_MAX, (uint64_t *)(void *)field, e);
 	case OPT_INT:
@@ -141,14 +147,16 @@ static int option_parse_one(struct vmm_options *o, char **argv, int argc, int *i
 	if (strncmp(arg, "--", 2) == 0)
 		r = option_find(arg + 2, eq ? (size_t)(eq - arg) - 2 : strlen(arg + 2));
 	if (!r)
-		return err_set(e, -EINVAL, "Found argument '%s' which wasn't expected; see --help", arg);
+		return err_set(
+			e, -EINVAL, "Found argument '%s' which wasn't expected; see --help", arg);
 	if (!r->value && eq)
 		return err_set(e, -EINVAL, "--%s takes no value", r->name);
 	if (r->value) {
 		value = eq ? eq + 1 : (*i + 1 < argc ? argv[++*i] : NULL);
 		if (!value)
 			return err_set(e, -EINVAL,
-				"The argument '--%s' requires a value, but none was supplied", r->name);
+				"The argument '--%s' requires a value, but none was supplied",
+				r->name);
 	}
 	return option_store(o, r, value, e);
 }
@@ -156,7 +164,9 @@ static int option_parse_one(struct vmm_options *o, char **argv, int argc, int *i
 int vmm_options_parse(struct vmm_options *o, int argc, char **argv, struct err *e)
 {
 	*o = (struct vmm_options){
-		.id = "anonymous-instance", .log_level = LOG_INFO, .supervisor_fd = -1,
+		.id = "anonymous-instance",
+		.log_level = LOG_INFO,
+		.supervisor_fd = -1,
 	};
 	for (int i = 1; i < argc; i++) {
 		int rc = option_parse_one(o, argv, argc, &i, e);
@@ -167,9 +177,11 @@ int vmm_options_parse(struct vmm_options *o, int argc, char **argv, struct err *
 			return 0;
 	}
 	if (!o->config_file)
-		return err_set(e, -EINVAL, "--config-file is missing: say what to boot, or see --help");
+		return err_set(
+			e, -EINVAL, "--config-file is missing: say what to boot, or see --help");
 	if (!o->no_api)
 		return err_set(e, -EINVAL,
-			"this version serves no API socket yet: add --no-api to run from --config-file");
+			"this version serves no API socket yet: add --no-api to run from "
+			"--config-file");
 	return 0;
 }

@@ -25,8 +25,8 @@ struct vmm_options {
 	bool has_log_level, show_level, show_log_origin;
 	bool no_api;
 	bool no_seccomp;
-	int supervisor_fd;       /* -1: none */
-	uint64_t start_time_us;  /* CLOCK_MONOTONIC of the process start, or 0: now */
+	int supervisor_fd;      /* -1: none */
+	uint64_t start_time_us; /* CLOCK_MONOTONIC of the process start, or 0: now */
 	uint64_t start_time_cpu_us, parent_cpu_time_us;
 };
 

@@ -296,6 +296,8 @@ static void a_read_only_drive_refuses_writes(void **state)
 	assert_true(rig.dev->features & F_RO);
 	assert_false(rig.dev->features & F_FLUSH);
 	assert_int_equal(blk_rig_request(&rig, BLK_OUT, 0, NULL, 512, NULL), BLK_IOERR);
+	assert_int_equal(counters()->invalid_reqs_count, 1);
+	assert_int_equal(counters()->execute_fails, 0); /* the host was not even asked */
 	assert_int_equal(blk_rig_request(&rig, BLK_FLUSH, 0, NULL, 0, NULL), BLK_UNSUPP);
 	assert_int_equal(blk_rig_request(&rig, BLK_IN, 0, NULL, 512, &data), BLK_OK);
 	assert_file_untouched();

@@ -103,6 +103,7 @@ static void iov_covers_every_range(void **state)
 			for (int i = 0; i < n; i++) {
 				const unsigned char *p = iov[i].iov_base;
 
+				assert_true(iov[i].iov_len > 0);
 				total += iov[i].iov_len;
 				for (size_t k = 0; k < iov[i].iov_len; k++)
 					assert_int_equal(p[k], want++);
@@ -198,6 +199,11 @@ static void push_marks_data_and_ring(void **state)
 	assert_int_equal(m.dirty[0], 1ull << 2 | 1ull << 0x23);
 	vq_push(&vq, &chain, 101);
 	assert_int_equal(m.dirty[0], 1ull << 2 | 1ull << 5 | 1ull << 0x23);
+
+	vq.st.used = 0x25ffc; /* the index at the end of a page, entries on the next */
+	assert_int_equal(vq_enable(&vq, DRIVER_FEATURES), 0);
+	vq_push(&vq, &chain, 0);
+	assert_int_equal(m.dirty[0] >> 0x25, 3);
 	gmem_fini(&m);
 }
 

@@ -9,11 +9,16 @@
 
 static struct cpuid_table table;
 
-static void add(uint32_t leaf, uint32_t sub, uint32_t flags, uint32_t a, uint32_t b, uint32_t c,
-	uint32_t d)
+static void add(
+	uint32_t leaf, uint32_t sub, uint32_t flags, uint32_t a, uint32_t b, uint32_t c, uint32_t d)
 {
-	table.entries[table.nent++] = (struct kvm_cpuid_entry2){
-		.function = leaf, .index = sub, .flags = flags, .eax = a, .ebx = b, .ecx = c, .edx = d};
+	table.entries[table.nent++] = (struct kvm_cpuid_entry2){.function = leaf,
+		.index = sub,
+		.flags = flags,
+		.eax = a,
+		.ebx = b,
+		.ecx = c,
+		.edx = d};
 }
 
 /* A host on whose CPU 0x2a this test runs, with everything set that must not get through. */

@@ -115,7 +115,8 @@ static void only_s5_with_the_enable_bit_powers_off(void **state)
 	for (uint32_t v = 0; v < 256; v++) {
 		ended = VM_END_NONE;
 		power_write(0, v, 1);
-		assert_int_equal(ended, (v & 0x20) && ((v >> 2) & 7) == 5 ? VM_END_POWEROFF : VM_END_NONE);
+		assert_int_equal(
+			ended, (v & 0x20) && ((v >> 2) & 7) == 5 ? VM_END_POWEROFF : VM_END_NONE);
 	}
 }
 

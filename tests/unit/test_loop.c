@@ -81,7 +81,8 @@ static void source_deleted_in_the_same_turn_is_not_called(void **state)
 
 static void regular_file_cannot_be_watched(void **state)
 {
-	CLEANUP_FD int fd = open("Makefile", O_RDONLY | O_CLOEXEC);
+	CLEANUP_FD
+	int fd = open("Makefile", O_RDONLY | O_CLOEXEC);
 	struct fixture f;
 
 	(void)state;

@@ -118,7 +118,8 @@ static void statuses_of_the_ends_are_what_is_promised(void **state)
 	for (int i = 0; i < VM_END_COUNT; i++) {
 		assert_non_null(vm_end_infos[i].name);
 		for (int k = 0; k < i; k++)
-			assert_int_not_equal(vm_end_infos[i].run_status, vm_end_infos[k].run_status);
+			assert_int_not_equal(
+				vm_end_infos[i].run_status, vm_end_infos[k].run_status);
 	}
 }
 

@@ -88,11 +88,11 @@ static void input_is_read_in_order_and_interrupts(void **state)
 	assert_int_equal(uart_receive(&uart, (const uint8_t *)"abc", 3), 3);
 	assert_int_equal(count_of(irq.fd), 1);
 	assert_int_equal(in(IIR), 0xc4);
-	assert_int_equal(in(LSR) & 1, 1);
+	assert_int_equal(in(LSR)&1, 1);
 	assert_int_equal(in(DATA), 'a');
 	assert_int_equal(in(DATA), 'b');
 	assert_int_equal(in(DATA), 'c');
-	assert_int_equal(in(LSR) & 1, 0);
+	assert_int_equal(in(LSR)&1, 0);
 	assert_int_equal(in(IIR), 0xc1);
 }
 
@@ -137,7 +137,7 @@ static void clearing_the_fifo_drops_input(void **state)
 	put(IIR, 0x01);
 	assert_int_equal(uart_receive(&uart, (const uint8_t *)"abc", 3), 3);
 	put(IIR, 0x03);
-	assert_int_equal(in(LSR) & 1, 0);
+	assert_int_equal(in(LSR)&1, 0);
 }
 
 static void divisor_latch_hides_data_and_interrupt_enable(void **state)
@@ -168,8 +168,8 @@ static void loopback_turns_output_into_input(void **state)
 	assert_int_equal(read(out[0], &c, 1), -1);
 	for (uint32_t i = 0; i <= UART_FIFO_SIZE; i++)
 		put(DATA, (uint8_t)i);
-	assert_int_equal(in(LSR) & 0x02, 0x02); /* overrun, */
-	assert_int_equal(in(LSR) & 0x02, 0);    /* until read */
+	assert_int_equal(in(LSR)&0x02, 0x02); /* overrun, */
+	assert_int_equal(in(LSR)&0x02, 0);    /* until read */
 	assert_int_equal(uart_receive_room(&uart), 0);
 }
 

@@ -21,9 +21,9 @@ static struct {
 	struct bus ports, mmio;
 	struct vcpus vcpus;
 	struct timeline timeline;
-	uint64_t writes;   /* atomic */
-	uint32_t end_at;   /* writes after which the "device" ends the VM; 0: never */
-	uint32_t ends;     /* atomic */
+	uint64_t writes; /* atomic */
+	uint32_t end_at; /* writes after which the "device" ends the VM; 0: never */
+	uint32_t ends;   /* atomic */
 } f;
 
 static void count_write(void *dev, uint64_t off, const void *data, uint32_t len)

@@ -268,6 +268,8 @@ static void reset_forgets_the_driver(void **state)
 	assert_int_equal(dev.vqs[0].st.ready, 0);
 	assert_int_equal(toy.reset, 1);
 	assert_int_equal(dev.config_generation, 7);
+	virtio_dev_write_status(&dev, 0);
+	assert_int_equal(toy.reset, 1); /* there was nothing left to forget */
 	offer(1);
 	virtio_dev_notify(&dev, 0);
 	assert_int_equal(toy.notified, 0);

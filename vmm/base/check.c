@@ -10,9 +10,11 @@
 _Noreturn void check_failed(const char *what, const char *file, int line)
 {
 	char msg[256];
-	int n = snprintf(msg, sizeof(msg), "mayfly: bug: CHECK(%s) failed at %s:%d\n", what, file, line);
+	int n = snprintf(
+		msg, sizeof(msg), "mayfly: bug: CHECK(%s) failed at %s:%d\n", what, file, line);
 
 	if (n > 0)
-		(void)!write(STDERR_FILENO, msg, (size_t)n < sizeof(msg) ? (size_t)n : sizeof(msg) - 1);
+		(void)!write(
+			STDERR_FILENO, msg, (size_t)n < sizeof(msg) ? (size_t)n : sizeof(msg) - 1);
 	abort();
 }

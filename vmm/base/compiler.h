@@ -6,15 +6,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define NELEM(a)          (sizeof(a) / sizeof((a)[0]))
-#define MIN(a, b)         ((a) < (b) ? (a) : (b))
-#define MAX(a, b)         ((a) > (b) ? (a) : (b))
-#define ALIGN_UP(x, a)    (((x) + ((a)-1)) & ~((__typeof__(x))(a)-1))
-#define ALIGN_DOWN(x, a)  ((x) & ~((__typeof__(x))(a)-1))
-#define IS_ALIGNED(x, a)  (((x) & ((a)-1)) == 0)
-#define KIB               ((uint64_t)1 << 10)
-#define MIB               ((uint64_t)1 << 20)
-#define GIB               ((uint64_t)1 << 30)
+#define NELEM(a)         (sizeof(a) / sizeof((a)[0]))
+#define MIN(a, b)        ((a) < (b) ? (a) : (b))
+#define MAX(a, b)        ((a) > (b) ? (a) : (b))
+#define ALIGN_UP(x, a)   (((x) + ((a)-1)) & ~((__typeof__(x))(a)-1))
+#define ALIGN_DOWN(x, a) ((x) & ~((__typeof__(x))(a)-1))
+#define IS_ALIGNED(x, a) (((x) & ((a)-1)) == 0)
+#define KIB              ((uint64_t)1 << 10)
+#define MIB              ((uint64_t)1 << 20)
+#define GIB              ((uint64_t)1 << 30)
 
 #define PRINTF_LIKE(f, a) __attribute__((format(printf, f, a)))
 #define MUST_USE          __attribute__((warn_unused_result))

@@ -11,7 +11,8 @@ static bool field_sound(const struct field_table *t, uint32_t i, struct err *e)
 	uint64_t bytes = (uint64_t)f->size * f->count;
 
 	if (f->id == 0 || f->since == 0 || f->since > FIELD_SCHEMA_VERSION || f->count == 0) {
-		(void)err_set(e, -EINVAL, "%s.%s: id, since or count is out of range", t->name, f->name);
+		(void)err_set(
+			e, -EINVAL, "%s.%s: id, since or count is out of range", t->name, f->name);
 		return false;
 	}
 	if (!in_range(f->offset, bytes, t->size)) {
@@ -79,8 +80,9 @@ int field_table_check(const struct field_table *t, const void *state, struct err
 				if (rc < 0)
 					return e ? err_wrap(e, "%s.%s", t->name, f->name) : rc;
 			} else if (f->max && field_load(f, at) > f->max) {
-				return err_set(e, -EINVAL, "%s.%s is %llu; the largest legal value is %llu",
-					t->name, f->name, (unsigned long long)field_load(f, at),
+				return err_set(e, -EINVAL,
+					"%s.%s is %llu; the largest legal value is %llu", t->name,
+					f->name, (unsigned long long)field_load(f, at),
 					(unsigned long long)f->max);
 			}
 		}

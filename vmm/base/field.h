@@ -38,7 +38,7 @@ struct field {
 	const char *name;
 	uint16_t id;
 	uint16_t since;
-	uint8_t type;   /* enum field_type, of one element */
+	uint8_t type; /* enum field_type, of one element */
 	uint32_t offset;
 	uint32_t size;  /* bytes of one element */
 	uint32_t count; /* elements; 1 for a scalar */
@@ -55,8 +55,12 @@ struct field_table {
 };
 
 #define FIELD_TYPE_OF(x)                                                                           \
-	_Generic((x), uint8_t: FIELD_TYPE_U8, uint16_t: FIELD_TYPE_U16, uint32_t: FIELD_TYPE_U32,  \
-		uint64_t: FIELD_TYPE_U64, unsigned long long: FIELD_TYPE_U64)
+	_Generic((x), uint8_t                                                                      \
+		 : FIELD_TYPE_U8, uint16_t                                                         \
+		 : FIELD_TYPE_U16, uint32_t                                                        \
+		 : FIELD_TYPE_U32, uint64_t                                                        \
+		 : FIELD_TYPE_U64, unsigned long long                                              \
+		 : FIELD_TYPE_U64)
 
 #define FIELD(id_, since_, S, member, max_)                                                        \
 	{                                                                                          \

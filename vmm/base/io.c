@@ -49,8 +49,10 @@ int io_write_full(int fd, const void *buf, size_t len)
 
 int io_read_file(const char *path, size_t max, char **ret_buf, size_t *ret_len, struct err *e)
 {
-	CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
-	CLEANUP_FREE char *buf = NULL;
+	CLEANUP_FD
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	CLEANUP_FREE
+	char *buf = NULL;
 	size_t len = 0, room = 0;
 
 	if (fd < 0)

@@ -16,4 +16,5 @@ int io_write_full(int fd, const void *buf, size_t len) MUST_USE;
  * Reads a whole file of at most max bytes into a NUL-terminated heap buffer that the caller
  * frees; *ret_len excludes the NUL. A larger file is -EFBIG. Works on pipes and /proc files.
  */
-int io_read_file(const char *path, size_t max, char **ret_buf, size_t *ret_len, struct err *e) MUST_USE;
+int io_read_file(
+	const char *path, size_t max, char **ret_buf, size_t *ret_len, struct err *e) MUST_USE;

@@ -13,18 +13,24 @@
 #include <strings.h>
 #include <unistd.h>
 
-#define LOG_SITE_LINES_MAX  10
-#define LOG_SITE_WINDOW_NS  (5 * CLOCK_NS_PER_S)
+#define LOG_SITE_LINES_MAX 10
+#define LOG_SITE_WINDOW_NS (5 * CLOCK_NS_PER_S)
 
 static struct log_config log_cfg = {
-	.id = "anonymous-instance", .fd = STDOUT_FILENO, .level = LOG_INFO,
+	.id = "anonymous-instance",
+	.fd = STDOUT_FILENO,
+	.level = LOG_INFO,
 };
 static _Thread_local char log_thread[16] = "main";
 static _Atomic uint64_t log_missed, log_limited;
 
 static const char *const log_level_names[] = {
-	[LOG_OFF] = "OFF", [LOG_ERROR] = "ERROR", [LOG_WARN] = "WARN",
-	[LOG_INFO] = "INFO", [LOG_DEBUG] = "DEBUG", [LOG_TRACE] = "TRACE",
+	[LOG_OFF] = "OFF",
+	[LOG_ERROR] = "ERROR",
+	[LOG_WARN] = "WARN",
+	[LOG_INFO] = "INFO",
+	[LOG_DEBUG] = "DEBUG",
+	[LOG_TRACE] = "TRACE",
 };
 
 void log_configure(const struct log_config *c)

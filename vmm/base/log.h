@@ -14,8 +14,8 @@
 enum log_level { LOG_OFF, LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG, LOG_TRACE };
 
 struct log_config {
-	const char *id;    /* borrowed; the instance id */
-	int fd;            /* borrowed; where lines go, default 1 */
+	const char *id; /* borrowed; the instance id */
+	int fd;         /* borrowed; where lines go, default 1 */
 	enum log_level level;
 	bool show_level;
 	bool show_origin;
@@ -53,10 +53,10 @@ void log_line(enum log_level level, struct log_site *site, const char *file, int
 	const char *fmt, ...) PRINTF_LIKE(5, 6);
 
 #define LOG_AT(level, ...) log_line((level), NULL, __FILE__, __LINE__, __VA_ARGS__)
-#define log_error(...) LOG_AT(LOG_ERROR, __VA_ARGS__)
-#define log_warn(...)  LOG_AT(LOG_WARN, __VA_ARGS__)
-#define log_info(...)  LOG_AT(LOG_INFO, __VA_ARGS__)
-#define log_debug(...) LOG_AT(LOG_DEBUG, __VA_ARGS__)
+#define log_error(...)     LOG_AT(LOG_ERROR, __VA_ARGS__)
+#define log_warn(...)      LOG_AT(LOG_WARN, __VA_ARGS__)
+#define log_info(...)      LOG_AT(LOG_INFO, __VA_ARGS__)
+#define log_debug(...)     LOG_AT(LOG_DEBUG, __VA_ARGS__)
 
 /* For whatever a guest or a peer can cause at will: the same, rate-limited per call site. */
 #define log_guest(level, ...)                                                                      \

@@ -20,10 +20,10 @@ enum vm_end {
 };
 
 struct vm_end_info {
-	const char *name;  /* one word with dashes, in messages and on the supervisor socket */
-	const char *text;  /* for the last log line */
-	int vmm_status;    /* exit status of mayfly-vmm; clients rely on 0 for the first four */
-	int run_status;    /* exit status of `mayfly run` */
+	const char *name; /* one word with dashes, in messages and on the supervisor socket */
+	const char *text; /* for the last log line */
+	int vmm_status;   /* exit status of mayfly-vmm; clients rely on 0 for the first four */
+	int run_status;   /* exit status of `mayfly run` */
 };
 
 extern const struct vm_end_info vm_end_infos[VM_END_COUNT];
@@ -31,8 +31,8 @@ extern const struct vm_end_info vm_end_infos[VM_END_COUNT];
 /* Exit statuses of mayfly-vmm that are not the end of a VM: Firecracker's. */
 enum {
 	VMM_STATUS_OK = 0,
-	VMM_STATUS_ERROR = 1,          /* host or user error, message in the log */
-	VMM_STATUS_UNEXPECTED = 2,     /* something that cannot happen, such as a SIGSYS sent by hand */
+	VMM_STATUS_ERROR = 1,      /* host or user error, message in the log */
+	VMM_STATUS_UNEXPECTED = 2, /* something that cannot happen, such as a SIGSYS sent by hand */
 	VMM_STATUS_BAD_SYSCALL = 148,
 	VMM_STATUS_SIGBUS = 149,
 	VMM_STATUS_SIGSEGV = 150,

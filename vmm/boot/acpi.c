@@ -219,7 +219,7 @@ static uint64_t acpi_add_fadt(struct acpi_block *b, uint64_t dsdt)
 			 ACPI_FADT_SLP_BUTTON | ACPI_FADT_FIX_RTC | ACPI_FADT_RESET_REG |
 			 ACPI_FADT_HW_REDUCED,
 		.reset_reg = acpi_port(LAYOUT_PORT_ACPI_RESET),
-		.reset_value = ACPI_RESET_VALUE,
+		.reset_value = LAYOUT_ACPI_RESET_VALUE,
 		.minor_version = 4,
 		.x_dsdt = dsdt,
 		.sleep_control = acpi_port(LAYOUT_PORT_ACPI_SLEEP),

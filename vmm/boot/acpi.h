@@ -10,14 +10,11 @@
 #include "vmm/base/err.h"
 #include "vmm/mem/gmem.h"
 
-/* What a reset writes to LAYOUT_PORT_ACPI_RESET. */
-#define ACPI_RESET_VALUE 1
-
 struct acpi_config {
 	uint32_t vcpu_count; /* APIC ids are apic_ids[0 .. vcpu_count) */
 	const uint32_t *apic_ids;
-	uint32_t
-		virtio_count; /* device n at LAYOUT_VIRTIO_MMIO + n * size, GSI LAYOUT_GSI_VIRTIO + n */
+	/* Device n is at LAYOUT_VIRTIO_MMIO + n * size and on GSI LAYOUT_GSI_VIRTIO + n. */
+	uint32_t virtio_count;
 };
 
 /* Writes all tables at LAYOUT_ACPI. *ret_rsdp is the RSDP's address. Main thread, before vCPUs. */

@@ -122,7 +122,7 @@ static int boot_place_initrd(struct gmem *m, const struct boot_kernel *kernel, i
 static int boot_write_reset_vector(struct gmem *m, struct err *e)
 {
 	static const unsigned char code[] = {
-		0xb0, ACPI_RESET_VALUE, /* mov al, value */
+		0xb0, LAYOUT_ACPI_RESET_VALUE, /* mov al, value */
 		0xba, LAYOUT_PORT_ACPI_RESET & 0xff, LAYOUT_PORT_ACPI_RESET >> 8, /* mov dx, port */
 		0xee,                                                             /* out dx, al */
 		0xf4,                                                             /* hlt */

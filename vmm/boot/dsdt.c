@@ -9,9 +9,8 @@
 
 #include <stdio.h>
 
-#define DSDT_STA_HIDDEN   0x0b /* present, enabled, working, not for a user interface */
-#define DSDT_SLEEP_TYPE_5 5u
-#define DSDT_NOTIFY       0x80
+#define DSDT_STA_HIDDEN 0x0b /* present, enabled, working, not for a user interface */
+#define DSDT_NOTIFY     0x80
 
 static void dsdt_com1(struct aml *a)
 {
@@ -146,5 +145,5 @@ void dsdt_write(struct aml *a, uint32_t virtio_count)
 		dsdt_virtio(a, n);
 	aml_close(a, scope);
 	dsdt_sleep_state(a, "_S0_", 0);
-	dsdt_sleep_state(a, "_S5_", DSDT_SLEEP_TYPE_5);
+	dsdt_sleep_state(a, "_S5_", LAYOUT_ACPI_SLEEP_S5);
 }

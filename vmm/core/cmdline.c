@@ -20,7 +20,8 @@ static int cmdline_add(struct cmdline *l, struct err *e, const char *fmt, ...)
 	va_end(ap);
 	if (n < 0 || (size_t)n >= room)
 		return err_set(e, -E2BIG,
-			"boot-source.boot_args: with what the machine adds, the kernel command line "
+			"boot-source.boot_args: with what the machine adds, the kernel command "
+			"line "
 			"is longer than %zu bytes; shorten it",
 			sizeof(l->text) - 1);
 	l->len += (size_t)n;
@@ -55,8 +56,8 @@ static int cmdline_add_root(struct cmdline *l, const struct vm_config *c, struct
 	return 0;
 }
 
-int cmdline_build(struct cmdline *l, const struct vm_config *c, uint32_t virtio_count,
-	struct err *e)
+int cmdline_build(
+	struct cmdline *l, const struct vm_config *c, uint32_t virtio_count, struct err *e)
 {
 	int rc;
 

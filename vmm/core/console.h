@@ -13,11 +13,11 @@
 #include "vmm/svc/loop.h"
 
 struct console {
-	struct uart *uart;   /* borrowed */
-	struct loop *loop;   /* borrowed */
-	int in_fd;           /* borrowed: standard input, or -1 at its end */
-	int out_fd;          /* owned */
-	int kick_fd;         /* owned eventfd: the UART has output waiting, or room for input */
+	struct uart *uart; /* borrowed */
+	struct loop *loop; /* borrowed */
+	int in_fd;         /* borrowed: standard input, or -1 at its end */
+	int out_fd;        /* owned */
+	int kick_fd;       /* owned eventfd: the UART has output waiting, or room for input */
 	bool in_pollable, in_watched, out_watched;
 	struct loop_source in, out, kick;
 };
@@ -25,7 +25,8 @@ struct console {
 /* Opens descriptors. out_fd and kick_fd are then for uart_init. Before any other thread. */
 int console_init(struct console *c, struct err *e) MUST_USE;
 /* Joins the UART and starts to watch. raw: put a terminal on standard input into raw mode. */
-int console_start(struct console *c, struct uart *u, struct loop *l, bool raw, struct err *e) MUST_USE;
+int console_start(
+	struct console *c, struct uart *u, struct loop *l, bool raw, struct err *e) MUST_USE;
 /* Writes what output is left, waiting for a reader at most a moment. */
 void console_drain(struct console *c);
 void console_fini(struct console *c);

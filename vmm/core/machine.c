@@ -38,8 +38,8 @@ void machine_end(struct machine *m, enum vm_end end)
 	uint32_t none = VM_END_NONE;
 	uint64_t one = 1;
 
-	if (!__atomic_compare_exchange_n(&m->end, &none, (uint32_t)end, false, __ATOMIC_ACQ_REL,
-		    __ATOMIC_ACQUIRE))
+	if (!__atomic_compare_exchange_n(
+		    &m->end, &none, (uint32_t)end, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
 		return;
 	timeline_set(m->timeline, TIMELINE_EXIT);
 	vcpus_halt(&m->vcpus);
@@ -68,7 +68,7 @@ static void machine_on_booted(void *ctx)
 
 	timeline_set(m->timeline, TIMELINE_INIT);
 	wall_us = (m->timeline->at_ns[TIMELINE_INIT] - m->timeline->at_ns[TIMELINE_PROCESS_START]) /
-		CLOCK_NS_PER_US;
+		  CLOCK_NS_PER_US;
 	log_guest(LOG_INFO, "Guest-boot-time = %6llu us %llu ms, %6llu CPU us %llu CPU ms",
 		(unsigned long long)wall_us, (unsigned long long)wall_us / 1000,
 		(unsigned long long)cpu_us, (unsigned long long)cpu_us / 1000);
@@ -117,7 +117,8 @@ static void machine_on_stop(void *ctx)
 }
 
 static const struct supervisor_ops machine_supervisor_ops = {
-	.power_button = machine_on_power_button, .stop = machine_on_stop,
+	.power_button = machine_on_power_button,
+	.stop = machine_on_stop,
 };
 
 /* ---- building ---- */
@@ -126,7 +127,8 @@ static int machine_init_memory(struct machine *m, struct err *e)
 {
 	const struct vm_config *c = m->config;
 	struct gmem_config mc = {
-		.pages = c->huge_pages, .track_dirty = c->track_dirty_pages,
+		.pages = c->huge_pages,
+		.track_dirty = c->track_dirty_pages,
 	};
 	int rc;
 
@@ -148,6 +150,34 @@ static int machine_set_routes(void *ctx, const struct kvm_irq_routing_entry *rou
 	return kvm_vm_set_routes(ctx, routes, count);
 }
 
+/* Who answers where. */
+static int machine_fill_buses(struct machine *m, struct err *e)
+{
+	const struct {
+		struct bus *bus;
+		uint64_t start, size;
+		const struct bus_ops *ops;
+		void *dev;
+	} rows[] = {
+		{&m->ports, LAYOUT_PORT_COM1, UART_PORT_COUNT, &uart_bus_ops, &m->uart},
+		{&m->ports, LAYOUT_PORT_I8042_DATA, 1, &i8042_data_bus_ops, &m->i8042},
+		{&m->ports, LAYOUT_PORT_I8042_CMD, 1, &i8042_cmd_bus_ops, &m->i8042},
+		{&m->ports, LAYOUT_PORT_ACPI_SLEEP, POWER_PORT_COUNT, &power_bus_ops, &m->power},
+		{&m->ports, LAYOUT_PORT_PVPANIC, 1, &pvpanic_bus_ops, &m->pvpanic},
+		{&m->mmio, LAYOUT_BOOT_TIMER, BOOT_TIMER_SIZE, &boot_timer_bus_ops, &m->boot_timer},
+		{&m->mmio, LAYOUT_IOAPIC, IOAPIC_SIZE, &ioapic_bus_ops, &m->ioapic},
+	};
+
+	for (size_t i = 0; i < NELEM(rows); i++) {
+		int rc = bus_add(
+			rows[i].bus, rows[i].start, rows[i].size, rows[i].ops, rows[i].dev, e);
+
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
 static int machine_init_legacy(struct machine *m, struct err *e)
 {
 	int rc;
@@ -163,15 +193,7 @@ static int machine_init_legacy(struct machine *m, struct err *e)
 		(rc = console_init(&m->console, e)) < 0)
 		return rc;
 	uart_init(&m->uart, &m->com1_irq, m->console.out_fd, m->console.kick_fd);
-	if ((rc = bus_add(&m->ports, LAYOUT_PORT_COM1, UART_PORT_COUNT, &uart_bus_ops, &m->uart, e)) < 0 ||
-		(rc = bus_add(&m->ports, LAYOUT_PORT_I8042_DATA, 1, &i8042_data_bus_ops, &m->i8042, e)) < 0 ||
-		(rc = bus_add(&m->ports, LAYOUT_PORT_I8042_CMD, 1, &i8042_cmd_bus_ops, &m->i8042, e)) < 0 ||
-		(rc = bus_add(&m->ports, LAYOUT_PORT_ACPI_SLEEP, POWER_PORT_COUNT, &power_bus_ops, &m->power, e)) < 0 ||
-		(rc = bus_add(&m->ports, LAYOUT_PORT_PVPANIC, 1, &pvpanic_bus_ops, &m->pvpanic, e)) < 0 ||
-		(rc = bus_add(&m->mmio, LAYOUT_BOOT_TIMER, BOOT_TIMER_SIZE, &boot_timer_bus_ops, &m->boot_timer, e)) < 0 ||
-		(rc = bus_add(&m->mmio, LAYOUT_IOAPIC, IOAPIC_SIZE, &ioapic_bus_ops, &m->ioapic, e)) < 0)
-		return rc;
-	return 0;
+	return machine_fill_buses(m, e);
 }
 
 /* Takes dev over, also on failure. Its place on the bus follows from the order of calls. */
@@ -203,8 +225,11 @@ static int machine_attach(struct machine *m, struct virtio_dev *dev, struct err 
 static int machine_add_drive(struct machine *m, const struct vm_drive_config *d, struct err *e)
 {
 	struct blk_config bc = {
-		.drive_id = d->drive_id, .path = d->path_on_host, .fd = -1,
-		.read_only = d->is_read_only, .writeback = d->writeback,
+		.drive_id = d->drive_id,
+		.path = d->path_on_host,
+		.fd = -1,
+		.read_only = d->is_read_only,
+		.writeback = d->writeback,
 	};
 	struct virtio_dev *dev;
 	int rc;
@@ -253,11 +278,15 @@ static int machine_open(const char *path, const char *field, struct err *e)
 static int machine_load_kernel(struct machine *m, struct boot_entry *ret_entry, struct err *e)
 {
 	const struct vm_config *c = m->config;
-	CLEANUP_FD int kernel_fd = -1;
-	CLEANUP_FD int initrd_fd = -1;
+	CLEANUP_FD
+	int kernel_fd = -1;
+	CLEANUP_FD
+	int initrd_fd = -1;
 	uint32_t apic_ids[LAYOUT_VCPUS_MAX];
 	struct acpi_config ac = {
-		.vcpu_count = c->vcpu_count, .apic_ids = apic_ids, .virtio_count = m->virtio_count,
+		.vcpu_count = c->vcpu_count,
+		.apic_ids = apic_ids,
+		.virtio_count = m->virtio_count,
 	};
 	struct cmdline line;
 	gpa_t rsdp;
@@ -278,7 +307,10 @@ static int machine_load_kernel(struct machine *m, struct boot_entry *ret_entry, 
 		return rc;
 	log_debug("kernel command line: %s", line.text);
 	struct boot_config bc = {
-		.kernel_fd = kernel_fd, .initrd_fd = initrd_fd, .cmdline = line.text, .rsdp = rsdp,
+		.kernel_fd = kernel_fd,
+		.initrd_fd = initrd_fd,
+		.cmdline = line.text,
+		.rsdp = rsdp,
 	};
 
 	rc = boot_load(&m->mem, &bc, ret_entry, e);
@@ -309,7 +341,9 @@ static int machine_set_cpuid(struct machine *m, struct err *e)
 {
 	static struct cpuid_table table; /* 10 KiB; one machine per process */
 	struct cpuid_topology topo = {
-		.vcpu_count = m->vcpus.count, .smt = m->config->smt, .tsc_deadline = true,
+		.vcpu_count = m->vcpus.count,
+		.smt = m->config->smt,
+		.tsc_deadline = true,
 	};
 	int rc = cpuid_get_supported(m->vm.kvm_fd, &table, e);
 	int khz = ioctl(m->vcpus.vcpu[0].fd, KVM_GET_TSC_KHZ, 0);
@@ -351,7 +385,7 @@ static int machine_wire_virtio(struct machine *m, uint32_t index, struct err *e)
 {
 	struct machine_virtio *v = &m->virtio[index];
 	gpa_t notify = GPA(LAYOUT_VIRTIO_MMIO + index * LAYOUT_VIRTIO_MMIO_SIZE +
-		VIRTIO_MMIO_REG_QUEUE_NOTIFY);
+			   VIRTIO_MMIO_REG_QUEUE_NOTIFY);
 	int rc = kvm_vm_add_irqfd(&m->vm, LAYOUT_GSI_VIRTIO + index, v->mmio.irq_fd, e);
 
 	for (uint16_t q = 0; rc == 0 && q < v->dev->queue_count; q++) {
@@ -373,7 +407,8 @@ static int machine_wire(struct machine *m, struct err *e)
 	int rc;
 
 	if ((rc = irq_line_bind(&m->com1_irq, &m->vm, LAYOUT_GSI_COM1, e)) < 0 ||
-		(rc = irq_line_bind(&m->power_button_irq, &m->vm, LAYOUT_GSI_POWER_BUTTON, e)) < 0 ||
+		(rc = irq_line_bind(&m->power_button_irq, &m->vm, LAYOUT_GSI_POWER_BUTTON, e)) <
+			0 ||
 		(rc = irq_line_bind(&m->vmgenid.irq, &m->vm, LAYOUT_GSI_VMGENID, e)) < 0)
 		return rc;
 	for (uint32_t i = 0; i < m->virtio_count; i++)
@@ -401,7 +436,8 @@ static int machine_init_events(struct machine *m, const struct machine_options *
 	if ((rc = loop_add(&m->loop, &m->end_source, EPOLLIN)) < 0 ||
 		(rc = loop_add(&m->loop, &m->timer_source, EPOLLIN)) < 0)
 		return err_set_os(e, rc, "cannot watch the machine's event descriptors");
-	return supervisor_init(&m->supervisor, o->supervisor_fd, &m->loop, &machine_supervisor_ops, m, e);
+	return supervisor_init(
+		&m->supervisor, o->supervisor_fd, &m->loop, &machine_supervisor_ops, m, e);
 }
 
 static void machine_share_with_vcpus(struct machine *m)
@@ -430,17 +466,14 @@ static int machine_build(struct machine *m, const struct machine_options *o, str
 	struct boot_entry entry;
 	int rc;
 
-	if ((rc = machine_init_events(m, o, e)) < 0 ||
-		(rc = kvm_vm_init(&m->vm, e)) < 0 ||
+	if ((rc = machine_init_events(m, o, e)) < 0 || (rc = kvm_vm_init(&m->vm, e)) < 0 ||
 		(rc = machine_init_memory(m, e)) < 0 ||
 		(rc = kvm_vm_split_irqchip(&m->vm, LAYOUT_GSI_COUNT, e)) < 0 ||
 		(rc = vcpus_init(&m->vcpus, &m->vm, m->config->vcpu_count, e)) < 0 ||
-		(rc = machine_init_legacy(m, e)) < 0 ||
-		(rc = machine_init_virtio(m, e)) < 0 ||
+		(rc = machine_init_legacy(m, e)) < 0 || (rc = machine_init_virtio(m, e)) < 0 ||
 		(rc = machine_load_kernel(m, &entry, e)) < 0 ||
 		(rc = machine_set_cpuid(m, e)) < 0 ||
-		(rc = machine_set_boot_cpu(m, &entry, e)) < 0 ||
-		(rc = machine_wire(m, e)) < 0 ||
+		(rc = machine_set_boot_cpu(m, &entry, e)) < 0 || (rc = machine_wire(m, e)) < 0 ||
 		(rc = machine_register_metrics(m, e)) < 0)
 		return rc;
 	machine_share_with_vcpus(m);

@@ -66,7 +66,7 @@ struct machine {
 	int end_fd;   /* owned eventfd: some thread called machine_end */
 	int timer_fd; /* owned: the metrics period */
 	struct loop_source end_source, timer_source;
-	uint32_t end; /* enum vm_end, atomic; set once */
+	uint32_t end;      /* enum vm_end, atomic; set once */
 	uint32_t panicked; /* atomic */
 	bool seccomp;
 };

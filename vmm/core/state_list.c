@@ -12,7 +12,13 @@
 
 /* The rng, power, pvpanic and boot timer devices have no state of their own. */
 const struct field_table *const state_list[] = {
-	&vcpu_state_table, &ioapic_state_table, &uart_state_table, &i8042_state_table,
-	&vmgenid_state_table, &virtio_mmio_state_table, &virtio_dev_state_table, &blk_state_table,
+	&vcpu_state_table,
+	&ioapic_state_table,
+	&uart_state_table,
+	&i8042_state_table,
+	&vmgenid_state_table,
+	&virtio_mmio_state_table,
+	&virtio_dev_state_table,
+	&blk_state_table,
 };
 const uint32_t state_list_count = NELEM(state_list);

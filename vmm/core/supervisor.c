@@ -46,7 +46,8 @@ int supervisor_init(struct supervisor *s, int fd, struct loop *l, const struct s
 		return 0;
 	if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) < 0 || type != SOCK_SEQPACKET)
 		return err_set(e, -EINVAL,
-			"--supervisor-fd: %d is not a seqpacket socket; it is for `mayfly run` to give",
+			"--supervisor-fd: %d is not a seqpacket socket; it is for `mayfly run` to "
+			"give",
 			fd);
 	(void)fcntl(fd, F_SETFD, FD_CLOEXEC);
 	s->source = (struct loop_source){.fd = fd, .fn = supervisor_on_event, .ctx = s};

@@ -34,8 +34,9 @@ void timeline_format(const struct timeline *t, char buf[TIMELINE_TEXT_SIZE])
 		int n;
 
 		if (at >= start && at != 0)
-			n = snprintf(buf + used, TIMELINE_TEXT_SIZE - used, "%s%s=%llu", i ? " " : "",
-				timeline_names[i], (unsigned long long)((at - start) / CLOCK_NS_PER_US));
+			n = snprintf(buf + used, TIMELINE_TEXT_SIZE - used, "%s%s=%llu",
+				i ? " " : "", timeline_names[i],
+				(unsigned long long)((at - start) / CLOCK_NS_PER_US));
 		else
 			n = snprintf(buf + used, TIMELINE_TEXT_SIZE - used, "%s%s=-", i ? " " : "",
 				timeline_names[i]);

@@ -12,8 +12,8 @@ enum timeline_mark {
 	TIMELINE_VM_CREATED,        /* memory, vCPUs, devices and kernel image are in place */
 	TIMELINE_FIRST_INSTRUCTION, /* the boot CPU is about to enter the guest */
 	TIMELINE_KERNEL_ENTRY, /* the kernel proper runs: at once for ELF, at the first exit for bzImage */
-	TIMELINE_INIT,              /* the guest wrote the boot timer */
-	TIMELINE_EXIT,              /* the VM ended */
+	TIMELINE_INIT,         /* the guest wrote the boot timer */
+	TIMELINE_EXIT,         /* the VM ended */
 	TIMELINE_MARK_COUNT,
 };
 

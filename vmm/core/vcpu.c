@@ -14,8 +14,8 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 
-#define VCPU_STACK_SIZE    (256 * 1024)
-#define VCPU_ENOMEM_TRIES  100
+#define VCPU_STACK_SIZE   (256 * 1024)
+#define VCPU_ENOMEM_TRIES 100
 
 static int vcpu_kick_signal(void)
 {
@@ -28,8 +28,8 @@ static void vcpu_on_kick(int sig)
 	(void)sig;
 }
 
-static int vcpu_init(struct vcpu *c, struct vcpus *all, struct kvm_vm *vm, uint32_t index,
-	struct err *e)
+static int vcpu_init(
+	struct vcpu *c, struct vcpus *all, struct kvm_vm *vm, uint32_t index, struct err *e)
 {
 	void *run;
 

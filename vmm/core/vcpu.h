@@ -35,10 +35,10 @@ enum vcpu_gate { VCPU_GATE_PAUSED, VCPU_GATE_RUNNING, VCPU_GATE_STOPPED };
 struct vcpus;
 
 struct vcpu {
-	struct vcpus *all;    /* borrowed */
-	uint32_t index;       /* also its APIC id */
-	int fd;               /* owned */
-	struct kvm_run *run;  /* owned mapping */
+	struct vcpus *all;   /* borrowed */
+	uint32_t index;      /* also its APIC id */
+	int fd;              /* owned */
+	struct kvm_run *run; /* owned mapping */
 	uint32_t run_size;
 	pthread_t thread;
 	bool started;
@@ -51,8 +51,8 @@ struct vcpus {
 	const struct bus *ports, *mmio; /* borrowed, frozen */
 	struct timeline *timeline;      /* borrowed */
 	vm_end_fn end;
-	void *end_ctx; /* borrowed */
-	bool seccomp;  /* put filters on */
+	void *end_ctx;        /* borrowed */
+	bool seccomp;         /* put filters on */
 	pthread_mutex_t lock; /* guards gate and parked_count; never taken while the guest runs */
 	pthread_cond_t changed;
 	enum vcpu_gate gate; /* also read without the lock, as a hint */

@@ -9,9 +9,9 @@
 #include "vmm/base/err.h"
 
 struct kvm_cap {
-	int cap;             /* KVM_CAP_* */
-	const char *name;    /* "KVM_CAP_IRQFD" */
-	int min;             /* smallest value of KVM_CHECK_EXTENSION that will do */
+	int cap;          /* KVM_CAP_* */
+	const char *name; /* "KVM_CAP_IRQFD" */
+	int min;          /* smallest value of KVM_CHECK_EXTENSION that will do */
 	bool required;
 	const char *purpose; /* "device interrupts without an exit" */
 	const char *remedy;  /* "needs Linux 4.4 or newer" */

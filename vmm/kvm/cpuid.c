@@ -55,8 +55,8 @@ static void cpuid_drop_leaf(struct cpuid_table *t, uint32_t leaf)
 	t->nent = kept;
 }
 
-static struct kvm_cpuid_entry2 *cpuid_add(struct cpuid_table *t, uint32_t leaf, uint32_t subleaf,
-	uint32_t flags)
+static struct kvm_cpuid_entry2 *cpuid_add(
+	struct cpuid_table *t, uint32_t leaf, uint32_t subleaf, uint32_t flags)
 {
 	struct kvm_cpuid_entry2 *c;
 
@@ -107,8 +107,8 @@ static void cpuid_features(struct cpuid_table *t, const struct cpuid_topology *t
 	}
 	c = cpuid_find(t, 7, 0);
 	if (c) {
-		c->ebx &= ~BIT(2);               /* SGX */
-		c->ecx &= ~(BIT(5) | BIT(30));   /* WAITPKG, SGX_LC */
+		c->ebx &= ~BIT(2);             /* SGX */
+		c->ecx &= ~(BIT(5) | BIT(30)); /* WAITPKG, SGX_LC */
 		if (cpuid_vendor_is_amd(t))
 			c->edx &= ~BIT(29); /* ARCH_CAPABILITIES is Intel's */
 	}
@@ -125,8 +125,8 @@ static void cpuid_features(struct cpuid_table *t, const struct cpuid_topology *t
 }
 
 /* Leaves 0xb and 0x1f: levels thread and core, then the terminator. */
-static void cpuid_extended_topology(struct cpuid_table *t, uint32_t leaf,
-	const struct cpuid_topology *topo)
+static void cpuid_extended_topology(
+	struct cpuid_table *t, uint32_t leaf, const struct cpuid_topology *topo)
 {
 	uint32_t threads = topo->smt ? 2 : 1;
 	struct kvm_cpuid_entry2 *c;
@@ -150,15 +150,15 @@ static void cpuid_caches(struct cpuid_table *t, uint32_t leaf, const struct cpui
 	for (uint32_t i = 0; i < t->nent; i++) {
 		struct kvm_cpuid_entry2 *c = &t->entries[i];
 		uint32_t level = (c->eax >> 5) & 7;
-		uint32_t sharing = level >= 3 ? 1u << cpuid_width(topo->vcpu_count)
-					      : (topo->smt ? 2u : 1u);
+		uint32_t sharing =
+			level >= 3 ? 1u << cpuid_width(topo->vcpu_count) : (topo->smt ? 2u : 1u);
 
 		if (c->function != leaf || (c->eax & 0x1f) == 0)
 			continue;
 		c->eax = (c->eax & ~(0xfffu << 14)) | (sharing - 1) << 14;
 		if (leaf == 4) {
-			uint32_t core_ids = 1u << (cpuid_width(topo->vcpu_count) - (topo->smt &&
-				topo->vcpu_count > 1 ? 1u : 0u));
+			uint32_t core_ids = 1u << (cpuid_width(topo->vcpu_count) -
+						    (topo->smt && topo->vcpu_count > 1 ? 1u : 0u));
 
 			c->eax = (c->eax & ~(0x3fu << 26)) | (core_ids - 1) << 26;
 		}

@@ -6,16 +6,42 @@
 
 #define REG(id, member) FIELD(id, 1, struct kvm_regs, member, 0)
 static const struct field regs_fields[] = {
-	REG(1, rax), REG(2, rbx), REG(3, rcx), REG(4, rdx), REG(5, rsi), REG(6, rdi),
-	REG(7, rsp), REG(8, rbp), REG(9, r8), REG(10, r9), REG(11, r10), REG(12, r11),
-	REG(13, r12), REG(14, r13), REG(15, r14), REG(16, r15), REG(17, rip), REG(18, rflags),
+	REG(1, rax),
+	REG(2, rbx),
+	REG(3, rcx),
+	REG(4, rdx),
+	REG(5, rsi),
+	REG(6, rdi),
+	REG(7, rsp),
+	REG(8, rbp),
+	REG(9, r8),
+	REG(10, r9),
+	REG(11, r10),
+	REG(12, r11),
+	REG(13, r12),
+	REG(14, r13),
+	REG(15, r14),
+	REG(16, r15),
+	REG(17, rip),
+	REG(18, rflags),
 };
-static const struct field_table regs_table = FIELD_TABLE("regs", struct kvm_regs, regs_fields, NULL);
+static const struct field_table regs_table =
+	FIELD_TABLE("regs", struct kvm_regs, regs_fields, NULL);
 
 #define SEG(id, member) FIELD(id, 1, struct kvm_segment, member, 0)
 static const struct field segment_fields[] = {
-	SEG(1, base), SEG(2, limit), SEG(3, selector), SEG(4, type), SEG(5, present), SEG(6, dpl),
-	SEG(7, db), SEG(8, s), SEG(9, l), SEG(10, g), SEG(11, avl), SEG(12, unusable),
+	SEG(1, base),
+	SEG(2, limit),
+	SEG(3, selector),
+	SEG(4, type),
+	SEG(5, present),
+	SEG(6, dpl),
+	SEG(7, db),
+	SEG(8, s),
+	SEG(9, l),
+	SEG(10, g),
+	SEG(11, avl),
+	SEG(12, unusable),
 	SEG(13, padding),
 };
 static const struct field_table segment_table =
@@ -32,12 +58,23 @@ static const struct field_table dtable_table =
 #define SREG(id, member) FIELD(id, 1, struct kvm_sregs, member, 0)
 #define SSEG(id, member) FIELD_STRUCT(id, 1, struct kvm_sregs, member, &segment_table)
 static const struct field sregs_fields[] = {
-	SSEG(1, cs), SSEG(2, ds), SSEG(3, es), SSEG(4, fs), SSEG(5, gs), SSEG(6, ss),
-	SSEG(7, tr), SSEG(8, ldt),
+	SSEG(1, cs),
+	SSEG(2, ds),
+	SSEG(3, es),
+	SSEG(4, fs),
+	SSEG(5, gs),
+	SSEG(6, ss),
+	SSEG(7, tr),
+	SSEG(8, ldt),
 	FIELD_STRUCT(9, 1, struct kvm_sregs, gdt, &dtable_table),
 	FIELD_STRUCT(10, 1, struct kvm_sregs, idt, &dtable_table),
-	SREG(11, cr0), SREG(12, cr2), SREG(13, cr3), SREG(14, cr4), SREG(15, cr8),
-	SREG(16, efer), SREG(17, apic_base),
+	SREG(11, cr0),
+	SREG(12, cr2),
+	SREG(13, cr3),
+	SREG(14, cr4),
+	SREG(15, cr8),
+	SREG(16, efer),
+	SREG(17, apic_base),
 	FIELD_ARRAY(18, 1, struct kvm_sregs, interrupt_bitmap, 0),
 };
 static const struct field_table sregs_table =
@@ -55,15 +92,29 @@ static const struct field_table debugregs_table =
 
 #define EVENT(id, member) FIELD(id, 1, struct kvm_vcpu_events, member, 0)
 static const struct field events_fields[] = {
-	EVENT(1, exception.injected), EVENT(2, exception.nr), EVENT(3, exception.has_error_code),
-	EVENT(4, exception.pending), EVENT(5, exception.error_code),
-	EVENT(6, interrupt.injected), EVENT(7, interrupt.nr), EVENT(8, interrupt.soft),
-	EVENT(9, interrupt.shadow), EVENT(10, nmi.injected), EVENT(11, nmi.pending),
-	EVENT(12, nmi.masked), EVENT(13, nmi.pad), EVENT(14, sipi_vector), EVENT(15, flags),
-	EVENT(16, smi.smm), EVENT(17, smi.pending), EVENT(18, smi.smm_inside_nmi),
-	EVENT(19, smi.latched_init), EVENT(20, triple_fault.pending),
+	EVENT(1, exception.injected),
+	EVENT(2, exception.nr),
+	EVENT(3, exception.has_error_code),
+	EVENT(4, exception.pending),
+	EVENT(5, exception.error_code),
+	EVENT(6, interrupt.injected),
+	EVENT(7, interrupt.nr),
+	EVENT(8, interrupt.soft),
+	EVENT(9, interrupt.shadow),
+	EVENT(10, nmi.injected),
+	EVENT(11, nmi.pending),
+	EVENT(12, nmi.masked),
+	EVENT(13, nmi.pad),
+	EVENT(14, sipi_vector),
+	EVENT(15, flags),
+	EVENT(16, smi.smm),
+	EVENT(17, smi.pending),
+	EVENT(18, smi.smm_inside_nmi),
+	EVENT(19, smi.latched_init),
+	EVENT(20, triple_fault.pending),
 	FIELD_ARRAY(21, 1, struct kvm_vcpu_events, reserved, 0),
-	EVENT(22, exception_has_payload), EVENT(23, exception_payload),
+	EVENT(22, exception_has_payload),
+	EVENT(23, exception_payload),
 };
 static const struct field_table events_table =
 	FIELD_TABLE("events", struct kvm_vcpu_events, events_fields, NULL);
@@ -81,11 +132,17 @@ static const struct field xcrs_fields[] = {
 	FIELD_STRUCT_ARRAY(3, 1, struct kvm_xcrs, xcrs, &xcr_table),
 	FIELD_ARRAY(4, 1, struct kvm_xcrs, padding, 0),
 };
-static const struct field_table xcrs_table = FIELD_TABLE("xcrs", struct kvm_xcrs, xcrs_fields, NULL);
+static const struct field_table xcrs_table =
+	FIELD_TABLE("xcrs", struct kvm_xcrs, xcrs_fields, NULL);
 
 /* KVM declares the register page as char; its bytes are described as such by hand. */
 static const struct field lapic_fields[] = {
-	{.name = "regs", .id = 1, .since = 1, .type = FIELD_TYPE_U8, .offset = 0, .size = 1,
+	{.name = "regs",
+		.id = 1,
+		.since = 1,
+		.type = FIELD_TYPE_U8,
+		.offset = 0,
+		.size = 1,
 		.count = KVM_APIC_REG_SIZE},
 };
 static const struct field_table lapic_table =

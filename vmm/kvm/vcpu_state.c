@@ -32,8 +32,8 @@ static int vcpu_ioctl(int fd, unsigned long request, void *arg, const char *name
 #define VCPU_IOCTL(fd, request, arg, e) vcpu_ioctl((fd), (request), (arg), #request, (e))
 
 /* KVM_GET_MSRS stops at the first it does not give; that one is left out and the rest follow. */
-static int vcpu_save_msrs(int fd, const uint32_t *indices, uint32_t count, struct vcpu_state *s,
-	struct err *e)
+static int vcpu_save_msrs(
+	int fd, const uint32_t *indices, uint32_t count, struct vcpu_state *s, struct err *e)
 {
 	union vcpu_msr_buf buf;
 	struct kvm_msr_entry *entries = buf.head.entries;
@@ -51,8 +51,8 @@ static int vcpu_save_msrs(int fd, const uint32_t *indices, uint32_t count, struc
 		if (got < 0)
 			return got;
 		if ((uint32_t)got > VCPU_MSRS_MAX - s->msr_count)
-			return err_set(e, -E2BIG, "vCPU state: KVM has more than %u MSRs",
-				VCPU_MSRS_MAX);
+			return err_set(
+				e, -E2BIG, "vCPU state: KVM has more than %u MSRs", VCPU_MSRS_MAX);
 		for (uint32_t i = 0; i < (uint32_t)got; i++)
 			s->msrs[s->msr_count++] = (struct vcpu_msr){
 				.index = entries[i].index, .value = entries[i].data};
@@ -80,7 +80,8 @@ static void vcpu_fix_deadline(struct vcpu_state *s)
 int vcpu_state_save(int fd, uint32_t xsave_size, const uint32_t *msr_indices, uint32_t msr_count,
 	struct vcpu_state *ret, struct err *e)
 {
-	unsigned long get_xsave = xsave_size > sizeof(struct kvm_xsave) ? KVM_GET_XSAVE2 : KVM_GET_XSAVE;
+	unsigned long get_xsave =
+		xsave_size > sizeof(struct kvm_xsave) ? KVM_GET_XSAVE2 : KVM_GET_XSAVE;
 	union vcpu_xsave_buf xsave;
 	int rc;
 
@@ -115,7 +116,8 @@ static int vcpu_load_msrs(int fd, const struct vcpu_state *s, struct err *e)
 	memset(&buf.head, 0, sizeof(buf.head));
 	buf.head.nmsrs = s->msr_count;
 	for (uint32_t i = 0; i < s->msr_count; i++)
-		entries[i] = (struct kvm_msr_entry){.index = s->msrs[i].index, .data = s->msrs[i].value};
+		entries[i] =
+			(struct kvm_msr_entry){.index = s->msrs[i].index, .data = s->msrs[i].value};
 	set = VCPU_IOCTL(fd, KVM_SET_MSRS, &buf, e);
 	if (set < 0)
 		return set;

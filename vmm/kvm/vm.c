@@ -36,7 +36,8 @@ static int vm_create(int kvm_fd)
 
 int kvm_vm_init(struct kvm_vm *vm, struct err *e)
 {
-	CLEANUP_FD int kvm_fd = -1;
+	CLEANUP_FD
+	int kvm_fd = -1;
 	int rc, size;
 
 	*vm = (struct kvm_vm){.kvm_fd = -1, .fd = -1};
@@ -48,8 +49,8 @@ int kvm_vm_init(struct kvm_vm *vm, struct err *e)
 		return rc;
 	size = ioctl(kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
 	if (size < (int)sizeof(struct kvm_run))
-		return err_set(e, -EIO, "KVM_GET_VCPU_MMAP_SIZE says %d, too small for struct kvm_run",
-			size);
+		return err_set(e, -EIO,
+			"KVM_GET_VCPU_MMAP_SIZE says %d, too small for struct kvm_run", size);
 	vm->run_size = (uint32_t)size;
 	vm->fd = vm_create(kvm_fd);
 	if (vm->fd < 0)
@@ -80,7 +81,8 @@ int kvm_vm_map_memory(struct kvm_vm *vm, const struct gmem *m, bool track_dirty,
 
 		if (ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION, &region) < 0)
 			return err_set_os(e, -errno,
-				"machine-config.mem_size_mib: KVM refused %llu MiB of memory at 0x%llx",
+				"machine-config.mem_size_mib: KVM refused %llu MiB of memory at "
+				"0x%llx",
 				(unsigned long long)(region.memory_size / MIB),
 				(unsigned long long)region.guest_phys_addr);
 		vm->slot_count++;
@@ -110,7 +112,10 @@ int kvm_vm_create_vcpu(struct kvm_vm *vm, uint32_t index, struct err *e)
 int kvm_vm_add_ioeventfd(struct kvm_vm *vm, gpa_t addr, uint32_t match, int fd, struct err *e)
 {
 	struct kvm_ioeventfd io = {
-		.addr = addr.v, .len = 4, .datamatch = match, .fd = fd,
+		.addr = addr.v,
+		.len = 4,
+		.datamatch = match,
+		.fd = fd,
 		.flags = KVM_IOEVENTFD_FLAG_DATAMATCH,
 	};
 
@@ -134,7 +139,7 @@ int kvm_vm_set_routes(struct kvm_vm *vm, const struct kvm_irq_routing_entry *rou
 	union {
 		struct kvm_irq_routing table;
 		unsigned char bytes[sizeof(struct kvm_irq_routing) +
-			KVM_VM_ROUTES_MAX * sizeof(struct kvm_irq_routing_entry)];
+				    KVM_VM_ROUTES_MAX * sizeof(struct kvm_irq_routing_entry)];
 	} u;
 
 	CHECK(count <= KVM_VM_ROUTES_MAX);

@@ -27,7 +27,8 @@ int kvm_vm_init(struct kvm_vm *vm, struct err *e) MUST_USE;
 void kvm_vm_fini(struct kvm_vm *vm);
 
 /* One slot per region of m. m must outlive the VM. */
-int kvm_vm_map_memory(struct kvm_vm *vm, const struct gmem *m, bool track_dirty, struct err *e) MUST_USE;
+int kvm_vm_map_memory(
+	struct kvm_vm *vm, const struct gmem *m, bool track_dirty, struct err *e) MUST_USE;
 
 /* Local APICs in the kernel, I/O APIC with pin_count pins in user space. */
 int kvm_vm_split_irqchip(struct kvm_vm *vm, uint32_t pin_count, struct err *e) MUST_USE;
@@ -36,11 +37,13 @@ int kvm_vm_split_irqchip(struct kvm_vm *vm, uint32_t pin_count, struct err *e) M
 int kvm_vm_create_vcpu(struct kvm_vm *vm, uint32_t index, struct err *e);
 
 /* A 4-byte guest write of `match` to the MMIO address becomes a signal on fd instead of an exit. */
-int kvm_vm_add_ioeventfd(struct kvm_vm *vm, gpa_t addr, uint32_t match, int fd, struct err *e) MUST_USE;
+int kvm_vm_add_ioeventfd(
+	struct kvm_vm *vm, gpa_t addr, uint32_t match, int fd, struct err *e) MUST_USE;
 
 /* A signal on fd becomes an edge on gsi, as routed. */
 int kvm_vm_add_irqfd(struct kvm_vm *vm, uint32_t gsi, int fd, struct err *e) MUST_USE;
 
 /* Replaces the routing table; at most KVM_VM_ROUTES_MAX entries. 0 or -errno. Any thread. */
 #define KVM_VM_ROUTES_MAX 64
-int kvm_vm_set_routes(struct kvm_vm *vm, const struct kvm_irq_routing_entry *routes, uint32_t count) MUST_USE;
+int kvm_vm_set_routes(
+	struct kvm_vm *vm, const struct kvm_irq_routing_entry *routes, uint32_t count) MUST_USE;

@@ -4,10 +4,10 @@
 
 #include <string.h>
 
-#define STATUS_OUT_FULL      0x01
-#define STATUS_SYSTEM        0x04
-#define STATUS_COMMAND       0x08
-#define STATUS_NO_INHIBIT    0x10
+#define STATUS_OUT_FULL   0x01
+#define STATUS_SYSTEM     0x04
+#define STATUS_COMMAND    0x08
+#define STATUS_NO_INHIBIT 0x10
 
 #define CMD_READ_CONTROL     0x20
 #define CMD_WRITE_CONTROL    0x60
@@ -22,12 +22,12 @@
 #define CMD_WRITE_OUTPUT     0xd1
 #define CMD_RESET            0xfe
 
-#define CONTROL_SYSTEM       0x04
-#define CONTROL_NO_KEYBOARD  0x10
-#define CONTROL_NO_AUX       0x20
-#define SELF_TEST_PASSED     0x55
-#define PORT_MISSING         0x01 /* interface test: clock line stuck */
-#define OUTPUT_NOT_RESET     0x01
+#define CONTROL_SYSTEM      0x04
+#define CONTROL_NO_KEYBOARD 0x10
+#define CONTROL_NO_AUX      0x20
+#define SELF_TEST_PASSED    0x55
+#define PORT_MISSING        0x01 /* interface test: clock line stuck */
+#define OUTPUT_NOT_RESET    0x01
 
 static const struct field i8042_state_fields[] = {
 	FIELD(1, 1, struct i8042_state, control, 0),
@@ -145,8 +145,8 @@ static void i8042_read_status(void *dev, uint64_t off, void *data, uint32_t len)
 	memset(data, 0, len);
 	(void)pthread_mutex_lock(&k->lock);
 	*(uint8_t *)data = (uint8_t)(STATUS_SYSTEM | STATUS_NO_INHIBIT |
-		(k->st.data_count > 0 ? STATUS_OUT_FULL : 0) |
-		(k->st.pending ? STATUS_COMMAND : 0));
+				     (k->st.data_count > 0 ? STATUS_OUT_FULL : 0) |
+				     (k->st.pending ? STATUS_COMMAND : 0));
 	(void)pthread_mutex_unlock(&k->lock);
 }
 

@@ -13,16 +13,17 @@
 #include <pthread.h>
 
 struct i8042_state {
-	uint8_t control;     /* the command byte in the controller's RAM */
+	uint8_t control; /* the command byte in the controller's RAM */
 	uint8_t output_port;
-	uint8_t pending;     /* the command whose data byte is awaited, or 0 */
+	uint8_t pending; /* the command whose data byte is awaited, or 0 */
 	uint8_t data_count;
-	uint8_t data[4];     /* output buffer, oldest first */
+	uint8_t data[4]; /* output buffer, oldest first */
 };
 extern const struct field_table i8042_state_table;
 
 struct i8042_counters { /* Firecracker's group "i8042" */
-	uint64_t error_count, missed_read_count, missed_write_count, read_count, reset_count, write_count;
+	uint64_t error_count, missed_read_count, missed_write_count, read_count, reset_count,
+		write_count;
 };
 
 struct i8042 {

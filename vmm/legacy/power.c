@@ -6,10 +6,10 @@
 
 #include <string.h>
 
-#define SLEEP_ENABLE     0x20u
-#define SLEEP_TYPE(v)    ((uint32_t)(v) >> 2 & 7u)
-#define OFF_SLEEP        (LAYOUT_PORT_ACPI_SLEEP - LAYOUT_PORT_ACPI_SLEEP)
-#define OFF_RESET        (LAYOUT_PORT_ACPI_RESET - LAYOUT_PORT_ACPI_SLEEP)
+#define SLEEP_ENABLE  0x20u
+#define SLEEP_TYPE(v) ((uint32_t)(v) >> 2 & 7u)
+#define OFF_SLEEP     (LAYOUT_PORT_ACPI_SLEEP - LAYOUT_PORT_ACPI_SLEEP)
+#define OFF_RESET     (LAYOUT_PORT_ACPI_RESET - LAYOUT_PORT_ACPI_SLEEP)
 
 static void power_read(void *dev, uint64_t off, void *data, uint32_t len)
 {
@@ -25,9 +25,9 @@ static void power_write(void *dev, uint64_t off, const void *data, uint32_t len)
 
 	if (len != 1)
 		return;
-	if (off == OFF_SLEEP && (value & SLEEP_ENABLE) && SLEEP_TYPE(value) == POWER_SLEEP_S5)
+	if (off == OFF_SLEEP && (value & SLEEP_ENABLE) && SLEEP_TYPE(value) == LAYOUT_ACPI_SLEEP_S5)
 		p->end(p->end_ctx, VM_END_POWEROFF);
-	else if (off == OFF_RESET && value == POWER_RESET_VALUE)
+	else if (off == OFF_RESET && value == LAYOUT_ACPI_RESET_VALUE)
 		p->end(p->end_ctx, VM_END_REBOOT);
 }
 

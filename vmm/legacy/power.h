@@ -10,9 +10,7 @@
 #include "vmm/base/vm_end.h"
 #include "vmm/svc/bus.h"
 
-#define POWER_PORT_COUNT  3u
-#define POWER_SLEEP_S5    5u /* SLP_TYP of \_S5 in the DSDT */
-#define POWER_RESET_VALUE 1u /* RESET_VALUE of the FADT */
+#define POWER_PORT_COUNT 3u
 
 /* Tells the machine that the guest ended it. Any thread; returns, and the vCPU soon stops. */
 typedef void (*vm_end_fn)(void *ctx, enum vm_end end);

@@ -10,31 +10,31 @@
 
 enum { UART_DATA, UART_IER, UART_IIR_FCR, UART_LCR, UART_MCR, UART_LSR, UART_MSR, UART_SCR };
 
-#define IER_RX             0x01
-#define IER_THR_EMPTY      0x02
-#define IER_LINE           0x04
-#define IER_MASK           0x0f
-#define IIR_NONE           0x01
-#define IIR_THR_EMPTY      0x02
-#define IIR_RX             0x04
-#define IIR_LINE           0x06
-#define IIR_TIMEOUT        0x0c
-#define IIR_FIFO           0xc0
-#define FCR_ENABLE         0x01
-#define FCR_CLEAR_RX       0x02
-#define FCR_CLEAR_TX       0x04
-#define FCR_KEPT           0xc9
-#define LCR_DLAB           0x80
-#define MCR_MASK           0x1f
-#define MCR_OUT2           0x08
-#define MCR_LOOP           0x10
-#define LSR_READY          0x01
-#define LSR_OVERRUN        0x02
-#define LSR_ERRORS         0x1e
-#define LSR_THR_EMPTY      0x20
-#define LSR_IDLE           0x40
-#define MSR_CTS_DSR_DCD    0xb0
-#define UART_DIVISOR_9600  12
+#define IER_RX            0x01
+#define IER_THR_EMPTY     0x02
+#define IER_LINE          0x04
+#define IER_MASK          0x0f
+#define IIR_NONE          0x01
+#define IIR_THR_EMPTY     0x02
+#define IIR_RX            0x04
+#define IIR_LINE          0x06
+#define IIR_TIMEOUT       0x0c
+#define IIR_FIFO          0xc0
+#define FCR_ENABLE        0x01
+#define FCR_CLEAR_RX      0x02
+#define FCR_CLEAR_TX      0x04
+#define FCR_KEPT          0xc9
+#define LCR_DLAB          0x80
+#define MCR_MASK          0x1f
+#define MCR_OUT2          0x08
+#define MCR_LOOP          0x10
+#define LSR_READY         0x01
+#define LSR_OVERRUN       0x02
+#define LSR_ERRORS        0x1e
+#define LSR_THR_EMPTY     0x20
+#define LSR_IDLE          0x40
+#define MSR_CTS_DSR_DCD   0xb0
+#define UART_DIVISOR_9600 12
 
 static int uart_state_check(const void *state, struct err *e)
 {

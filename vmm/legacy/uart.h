@@ -40,12 +40,12 @@ struct uart {
 	struct uart_counters counters;
 	pthread_mutex_t lock;
 	const struct irq_line *irq; /* borrowed */
-	int out_fd;                 /* borrowed; non-blocking or a regular file; -1: output is dropped */
-	bool asserted;              /* an interrupt is pending that was already signalled */
+	int out_fd;    /* borrowed; non-blocking or a regular file; -1: output is dropped */
+	bool asserted; /* an interrupt is pending that was already signalled */
 	uint32_t tx_head, tx_count; /* the ring of output that out_fd did not take yet */
 	uint8_t tx_ring[UART_TX_RING_SIZE];
-	bool rx_wanted;             /* the owner found the receiver full and waits for room */
-	int kick_fd;                /* borrowed eventfd or -1: the ring has output, or there is room */
+	bool rx_wanted; /* the owner found the receiver full and waits for room */
+	int kick_fd;    /* borrowed eventfd or -1: the ring has output, or there is room */
 };
 
 extern const struct bus_ops uart_bus_ops; /* dev is a struct uart */

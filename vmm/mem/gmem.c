@@ -202,11 +202,12 @@ void __guest *gmem_window(const struct gmem *m, gpa_t at, uint64_t len)
 	return p && got == len ? p : NULL;
 }
 
-/* True if all of [at, at+len) is RAM, regions that touch taken together. */
+/*
+ * True if all of [at, at+len) is RAM, regions that touch taken together. Cannot wrap: no region
+ * ends at the top of the address space.
+ */
 static bool gmem_holds(const struct gmem *m, gpa_t at, uint64_t len)
 {
-	if (len > UINT64_MAX - at.v)
-		return false;
 	while (len > 0) {
 		uint64_t got = 0;
 

@@ -26,8 +26,8 @@ int bus_add(struct bus *b, uint64_t start, uint64_t size, const struct bus_ops *
 		i--;
 	if ((i > 0 && b->ranges[i - 1].start + b->ranges[i - 1].size > start) ||
 		(i < b->range_count && start + size > b->ranges[i].start))
-		return err_set(e, -EEXIST, "%s range 0x%llx+0x%llx overlaps another device's", b->name,
-			(unsigned long long)start, (unsigned long long)size);
+		return err_set(e, -EEXIST, "%s range 0x%llx+0x%llx overlaps another device's",
+			b->name, (unsigned long long)start, (unsigned long long)size);
 	memmove(&b->ranges[i + 1], &b->ranges[i], (b->range_count - i) * sizeof(b->ranges[0]));
 	b->ranges[i] = (struct bus_range){.start = start, .size = size, .ops = ops, .dev = dev};
 	b->range_count++;

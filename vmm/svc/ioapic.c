@@ -7,13 +7,13 @@
 #include <errno.h>
 #include <string.h>
 
-#define IOAPIC_REGSEL       0x00
-#define IOAPIC_WINDOW       0x10
-#define IOAPIC_INDEX_ID     0x00
-#define IOAPIC_INDEX_VER    0x01
-#define IOAPIC_INDEX_ARB    0x02
-#define IOAPIC_INDEX_TABLE  0x10
-#define IOAPIC_VERSION      0x11u
+#define IOAPIC_REGSEL      0x00
+#define IOAPIC_WINDOW      0x10
+#define IOAPIC_INDEX_ID    0x00
+#define IOAPIC_INDEX_VER   0x01
+#define IOAPIC_INDEX_ARB   0x02
+#define IOAPIC_INDEX_TABLE 0x10
+#define IOAPIC_VERSION     0x11u
 
 #define RTE_VECTOR          0xffull
 #define RTE_DELIVERY_SHIFT  8
@@ -27,11 +27,11 @@
 #define RTE_DEST_SHIFT      56
 #define RTE_WRITABLE        (0xff0000000001afffull & ~(RTE_STATUS | RTE_REMOTE_IRR))
 
-#define MSI_ADDRESS         0xfee00000u
-#define MSI_DEST_SHIFT      12
-#define MSI_DEST_LOGICAL    (1u << 2)
-#define MSI_DATA_ASSERT     (1u << 14)
-#define MSI_DATA_LEVEL      (1u << 15)
+#define MSI_ADDRESS      0xfee00000u
+#define MSI_DEST_SHIFT   12
+#define MSI_DEST_LOGICAL (1u << 2)
+#define MSI_DATA_ASSERT  (1u << 14)
+#define MSI_DATA_LEVEL   (1u << 15)
 
 static int ioapic_state_check(const void *state, struct err *e)
 {
@@ -39,8 +39,9 @@ static int ioapic_state_check(const void *state, struct err *e)
 
 	for (uint32_t pin = 0; pin < LAYOUT_GSI_COUNT; pin++)
 		if (s->redirection[pin] & ~RTE_WRITABLE)
-			return err_set(e, -EINVAL, "ioapic.redirection[%u]: 0x%llx has reserved bits",
-				pin, (unsigned long long)s->redirection[pin]);
+			return err_set(e, -EINVAL,
+				"ioapic.redirection[%u]: 0x%llx has reserved bits", pin,
+				(unsigned long long)s->redirection[pin]);
 	return 0;
 }
 
@@ -71,7 +72,7 @@ void ioapic_fini(struct ioapic *a)
 static bool rte_is_silent(uint64_t rte)
 {
 	return (rte & RTE_MASKED) ||
-		(rte & RTE_DELIVERY) >> RTE_DELIVERY_SHIFT == RTE_DELIVERY_EXTINT;
+	       (rte & RTE_DELIVERY) >> RTE_DELIVERY_SHIFT == RTE_DELIVERY_EXTINT;
 }
 
 static struct kvm_irq_routing_entry rte_route(uint32_t pin, uint64_t rte)
@@ -79,9 +80,9 @@ static struct kvm_irq_routing_entry rte_route(uint32_t pin, uint64_t rte)
 	struct kvm_irq_routing_entry r = {.gsi = pin, .type = KVM_IRQ_ROUTING_MSI};
 
 	r.u.msi.address_lo = MSI_ADDRESS | (uint32_t)(rte >> RTE_DEST_SHIFT) << MSI_DEST_SHIFT |
-		(rte & RTE_DEST_LOGICAL ? MSI_DEST_LOGICAL : 0);
+			     (rte & RTE_DEST_LOGICAL ? MSI_DEST_LOGICAL : 0);
 	r.u.msi.data = (uint32_t)(rte & (RTE_VECTOR | RTE_DELIVERY)) | MSI_DATA_ASSERT |
-		(rte & RTE_LEVEL ? MSI_DATA_LEVEL : 0);
+		       (rte & RTE_LEVEL ? MSI_DATA_LEVEL : 0);
 	return r;
 }
 
@@ -138,10 +139,11 @@ static uint32_t ioapic_read_window(const struct ioapic *a)
 	case IOAPIC_INDEX_VER:
 		return IOAPIC_VERSION | (LAYOUT_GSI_COUNT - 1) << 16;
 	default:
-		if (index < IOAPIC_INDEX_TABLE || index >= IOAPIC_INDEX_TABLE + 2 * LAYOUT_GSI_COUNT)
+		if (index < IOAPIC_INDEX_TABLE ||
+			index >= IOAPIC_INDEX_TABLE + 2 * LAYOUT_GSI_COUNT)
 			return 0;
 		return (uint32_t)(a->st.redirection[(index - IOAPIC_INDEX_TABLE) / 2] >>
-			(index & 1) * 32);
+				  (index & 1) * 32);
 	}
 }
 

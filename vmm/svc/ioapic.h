@@ -31,7 +31,8 @@ struct ioapic_state {
 extern const struct field_table ioapic_state_table;
 
 /* Takes a new routing table. 0 or -errno. The seam for tests; normally kvm_vm_set_routes. */
-typedef int (*ioapic_route_fn)(void *ctx, const struct kvm_irq_routing_entry *routes, uint32_t count);
+typedef int (*ioapic_route_fn)(
+	void *ctx, const struct kvm_irq_routing_entry *routes, uint32_t count);
 
 struct ioapic {
 	struct ioapic_state st;

@@ -18,9 +18,9 @@ struct loop {
 typedef void (*loop_fn)(void *ctx, uint32_t events);
 
 struct loop_source {
-	int fd;     /* borrowed; stays open until loop_del */
+	int fd; /* borrowed; stays open until loop_del */
 	loop_fn fn;
-	void *ctx;  /* borrowed */
+	void *ctx; /* borrowed */
 };
 
 int loop_init(struct loop *l, struct err *e) MUST_USE;
