@@ -2,6 +2,8 @@
 /* The command line of mayfly-vmm, by one table of flags. See options.h. */
 #include "vmm/options.h"
 
+#include "vmm/base/check.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -100,6 +102,7 @@ static int option_store(
 	uint64_t number = 0;
 	int rc;
 
+	CHECK(value || !r->value);
 	switch (r->kind) {
 	case OPT_FLAG:
 		if (r->offset)

@@ -133,7 +133,7 @@ void log_line(enum log_level level, struct log_site *site, const char *file, int
 		origin);
 	used = MIN((size_t)n, sizeof(buf) - 2);
 	va_start(ap, fmt);
-	n = vsnprintf(buf + used, sizeof(buf) - 1 - used, fmt, ap);
+	(void)vsnprintf(buf + used, sizeof(buf) - 1 - used, fmt, ap);
 	va_end(ap);
 	log_sanitize(buf + used);
 	used += strlen(buf + used);

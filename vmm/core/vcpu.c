@@ -14,7 +14,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 
-#define VCPU_STACK_SIZE   (256 * 1024)
+#define VCPU_STACK_SIZE   ((size_t)256 * 1024)
 #define VCPU_ENOMEM_TRIES 100
 
 static int vcpu_kick_signal(void)
