@@ -102,15 +102,14 @@ static int option_store(
 	uint64_t number = 0;
 	int rc;
 
-	CHECK(value || !r->value);
-	switch (r->kind) {
-	case OPT_FLAG:
-		if (r->offset)
-			*(bool *)field = true;
-		return 0;
-	case OPT_ACTION:
+	if (r->kind == OPT_ACTION)
 		o->action = r->action;
+	else if (r->kind == OPT_FLAG && r->offset)
+		*(bool *)field = true;
+	if (!r->value)
 		return 0;
+	CHECK(value);
+	switch (r->kind) {
 	case OPT_ID:
 		if (!option_id_ok(value))
 			return err_set(e, -EINVAL,
@@ -137,8 +136,11 @@ static int option_store(
 		if (rc == 0)
 			*(int *)(void *)field = (int)number;
 		return rc;
+	case OPT_FLAG:
+	case OPT_ACTION:
+		break;
 	}
-	return -EINVAL;
+	return 0;
 }
 
 static int option_parse_one(struct vmm_options *o, char **argv, int argc, int *i, struct err *e)

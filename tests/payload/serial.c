@@ -160,9 +160,8 @@ int payload_main(const struct payload_boot *boot)
 	if (rx == 0) {
 		check_registers();
 		check_loopback();
+		outb(IIR, 0x01); /* not with input: switching the FIFO on drops what has come */
 	}
-	if (rx == 0) /* switching the FIFO on drops what has been received */
-		outb(IIR, 0x01);
 	outb(MCR, MCR_OUT2);
 	ioapic_route(4, VEC, apic_id());
 	irq_on();

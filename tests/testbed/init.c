@@ -48,13 +48,10 @@ _Noreturn void die(const char *fmt, ...)
 	char msg[400];
 	va_list ap;
 	int err = errno;
-	int len;
 
 	va_start(ap, fmt);
-	len = vsnprintf(msg, sizeof(msg), fmt, ap);
+	(void)vsnprintf(msg, sizeof(msg), fmt, ap);
 	va_end(ap);
-	if (len < 0 || (size_t)len >= sizeof(msg))
-		len = (int)sizeof(msg) - 1;
 	printf("testbed init: %s: %s\n", msg, strerror(err));
 	(void)fflush(stdout);
 	if (report_fd >= 0)

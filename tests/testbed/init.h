@@ -29,4 +29,4 @@ _Noreturn void die(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 int port_open(const char *name, int flags);
 
 /* Runs the command to its end with its output sent through the ports; returns its exit status. */
-int relay_command(const struct spec *);
+int relay_command(const struct spec *spec);

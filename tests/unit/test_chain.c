@@ -73,7 +73,7 @@ static void read_finds_every_range(void **state)
 
 static void write_fills_every_range_and_no_more(void **state)
 {
-	unsigned char data[PART_SIZE], zero[PART_SIZE] = {0}, flat[PART_SIZE];
+	unsigned char data[PART_SIZE], zero[PART_SIZE] = {0}, flat[PART_SIZE] = {0};
 
 	(void)state;
 	memset(data, 0xee, sizeof(data));

@@ -1,0 +1,6 @@
+poweroff_acpi.o: tests/payload/poweroff_acpi.c tests/payload/rt/rt.h \
+  tests/payload/rt/layout.h
+
+tests/payload/rt/rt.h:
+
+tests/payload/rt/layout.h:
