@@ -238,7 +238,7 @@ static int machine_add_drive(struct machine *m, const struct vm_drive_config *d,
 		log_warn("drive %s: io_engine Async is not available yet; using Sync", d->drive_id);
 	rc = blk_create(&m->mem, &bc, &dev, e);
 	if (rc < 0)
-		return rc;
+		return err_wrap(e, "drives.%s", d->drive_id);
 	rc = machine_attach(m, dev, e);
 	return rc < 0 ? rc : metrics_add_blk(m->metrics, d->drive_id, blk_counters_get(dev), e);
 }
@@ -314,7 +314,9 @@ static int machine_load_kernel(struct machine *m, struct boot_entry *ret_entry, 
 	};
 
 	rc = boot_load(&m->mem, &bc, ret_entry, e);
-	if (rc == 0 && ret_entry->protocol == BOOT_PROTOCOL_PVH)
+	if (rc < 0)
+		return err_wrap(e, "boot-source");
+	if (ret_entry->protocol == BOOT_PROTOCOL_PVH)
 		log_info("Kernel loaded using PVH boot protocol");
 	return rc;
 }
