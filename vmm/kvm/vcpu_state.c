@@ -136,7 +136,8 @@ int vcpu_state_load(int fd, const struct vcpu_state *s, struct err *e)
 	memcpy(xsave.bytes, s->xsave, sizeof(xsave.bytes));
 	if ((rc = VCPU_IOCTL(fd, KVM_SET_SREGS, &copy.sregs, e)) < 0 ||
 		(rc = VCPU_IOCTL(fd, KVM_SET_REGS, &copy.regs, e)) < 0 ||
-		(rc = VCPU_IOCTL(fd, KVM_SET_XCRS, &copy.xcrs, e)) < 0 ||
+		/* A CPU without XSAVE has no XCRs, and KVM refuses to set none. */
+		(rc = copy.xcrs.nr_xcrs ? VCPU_IOCTL(fd, KVM_SET_XCRS, &copy.xcrs, e) : 0) < 0 ||
 		(rc = VCPU_IOCTL(fd, KVM_SET_XSAVE, &xsave, e)) < 0 ||
 		(rc = VCPU_IOCTL(fd, KVM_SET_DEBUGREGS, &copy.debugregs, e)) < 0 ||
 		(rc = VCPU_IOCTL(fd, KVM_SET_LAPIC, &copy.lapic, e)) < 0 ||
