@@ -180,7 +180,7 @@ static void refuses_memory_of_one_mib(void **state)
 
 	fixture_init(&f);
 	gmem_init_borrowed(&f.m, GPA(0), f.ram, MIB);
-	fixture_refuse(&f, &k, sizeof(k), "memory: 1048576 bytes", "more than 1 MiB");
+	fixture_refuse(&f, &k, sizeof(k), "mem_size_mib is 1048576 bytes", "more than 1 MiB");
 }
 
 /* Linux jumps there, in real mode, to restart a machine without EFI. */

@@ -161,7 +161,7 @@ int boot_load(
 
 	if (boot_low_ram_end(m) <= LAYOUT_HIGH_RAM)
 		return err_set(e, -EINVAL,
-			"mem_size_mib: %llu bytes of memory; a kernel needs more than 1 MiB",
+			"memory: mem_size_mib is %llu bytes; a kernel needs more than 1 MiB",
 			(unsigned long long)m->size);
 	if (cmdline_size > LAYOUT_CMDLINE_SIZE_MAX)
 		return err_set(e, -E2BIG, "kernel command line: %zu bytes; at most %u are allowed",
