@@ -61,13 +61,57 @@ static int config_check_drive(struct vm_config *c, uint32_t i, struct err *e)
 	return 0;
 }
 
+static int config_check_net(const struct vm_config *c, uint32_t i, struct err *e)
+{
+	const struct vm_net_config *n = &c->nets[i];
+	uint8_t mac[NET_MAC_SIZE], other[NET_MAC_SIZE];
+
+	if (!n->host_dev_name && !n->passt_socket)
+		return err_set(
+			e, -EINVAL, "network-interfaces[%u]: missing field `host_dev_name`", i);
+	if (n->host_dev_name && n->passt_socket)
+		return err_set(e, -EINVAL,
+			"network-interfaces[%u].passt_socket: excludes host_dev_name; give one of "
+			"them",
+			i);
+	if (n->passt_socket && n->queue_pairs != 1)
+		return err_set(e, -EINVAL,
+			"network-interfaces[%u].queue_pairs: %u; with passt_socket it must be 1", i,
+			n->queue_pairs);
+	if (n->guest_mac && net_mac_parse(n->guest_mac, mac) < 0)
+		return err_set(e, -EINVAL,
+			"network-interfaces[%u].guest_mac: \"%.64s\" is not a MAC address; it must "
+			"be "
+			"six pairs of hexadecimal digits with colons between",
+			i, n->guest_mac);
+	for (uint32_t k = 0; k < i; k++) {
+		if (strcmp(c->nets[k].iface_id, n->iface_id) == 0)
+			return err_set(e, -EINVAL,
+				"network-interfaces[%u].iface_id: \"%.64s\" is already the id of "
+				"network-interfaces[%u]",
+				i, n->iface_id, k);
+		if (n->guest_mac && c->nets[k].guest_mac &&
+			net_mac_parse(c->nets[k].guest_mac, other) == 0 &&
+			memcmp(mac, other, sizeof(mac)) == 0)
+			return err_set(e, -EINVAL,
+				"network-interfaces[%u].guest_mac: The MAC address is already in "
+				"use: %s "
+				"(network-interfaces[%u])",
+				i, n->guest_mac, k);
+	}
+	return 0;
+}
+
 static int config_check(struct vm_config *c, struct err *e)
 {
-	uint32_t device_count = c->drive_count + (c->has_entropy ? 1 : 0);
+	uint32_t device_count =
+		c->drive_count + c->net_count + (c->has_vsock ? 1 : 0) + (c->has_entropy ? 1 : 0);
 	int rc = config_check_machine(c, e);
 
 	for (uint32_t i = 0; i < c->drive_count && rc == 0; i++)
 		rc = config_check_drive(c, i, e);
+	for (uint32_t i = 0; i < c->net_count && rc == 0; i++)
+		rc = config_check_net(c, i, e);
 	if (rc == 0 && device_count > LAYOUT_VIRTIO_COUNT_MAX)
 		rc = err_set(e, -EINVAL,
 			"drives, entropy: %u devices are too many; the most is %u: %s",

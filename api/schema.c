@@ -356,8 +356,8 @@ json_t *schema_print(const struct schema *s, const void *base)
 	for (uint32_t i = 0; i < s->row_count && obj; i++) {
 		const struct schema_row *r = &s->rows[i];
 
-		if (r->type == SCHEMA_TYPE_ENUM && r->size == 0)
-			continue; /* nothing was stored */
+		if ((r->type == SCHEMA_TYPE_ENUM && r->size == 0) || (r->flags & SCHEMA_DEPRECATED))
+			continue; /* nothing was stored, or nobody is to see it */
 		if (json_object_set_new(obj, r->key, schema_print_row(r, base)) < 0) {
 			json_decref(obj);
 			obj = NULL;

@@ -31,12 +31,13 @@ enum schema_type {
 };
 
 /* Flags of a row. */
-#define SCHEMA_REQUIRED 0x01u /* absent: missing field */
-#define SCHEMA_NULLABLE 0x02u /* null means absent */
-#define SCHEMA_ID       0x04u /* string of letters, digits and _ */
-#define SCHEMA_ANY_CASE 0x08u /* enum names match in any case */
-#define SCHEMA_PRESENCE 0x10u /* object: a bool at aux_offset says that it was given */
-#define SCHEMA_HIDDEN   0x20u /* printed as null */
+#define SCHEMA_REQUIRED   0x01u /* absent: missing field */
+#define SCHEMA_NULLABLE   0x02u /* null means absent */
+#define SCHEMA_ID         0x04u /* string of letters, digits and _ */
+#define SCHEMA_ANY_CASE   0x08u /* enum names match in any case */
+#define SCHEMA_PRESENCE   0x10u /* object: a bool at aux_offset says that it was given */
+#define SCHEMA_HIDDEN     0x20u /* printed as null */
+#define SCHEMA_DEPRECATED 0x40u /* accepted without effect; not printed */
 
 /* Flag of a table: unknown keys are accepted, each with a warning, instead of refused. */
 #define SCHEMA_OPEN 0x01u

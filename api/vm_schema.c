@@ -2,6 +2,8 @@
 /* The tables of struct vm_config. See vm_schema.h. */
 #include "api/vm_schema.h"
 
+#include "virtio/vsock_packet.h"
+
 #include <limits.h>
 
 #define VM_SCHEMA_PATH_MAX     (PATH_MAX - 1)
@@ -57,6 +59,25 @@ static const struct schema_name cache_type_names[] = {
 	{NULL, 0},
 };
 
+/* Firecracker takes unknown keys in a bucket, and only there. */
+static const struct schema_row token_bucket_rows[] = {
+	SCHEMA_UINT("size", struct token_bucket_config, size, 0, UINT64_MAX, 0, SCHEMA_REQUIRED),
+	SCHEMA_UINT("refill_time", struct token_bucket_config, refill_time_ms, 0, UINT64_MAX, 0,
+		SCHEMA_REQUIRED),
+	SCHEMA_UINT("one_time_burst", struct token_bucket_config, one_time_burst, 0, UINT64_MAX, 0,
+		SCHEMA_NULLABLE),
+};
+static const struct schema token_bucket_schema =
+	SCHEMA("token bucket", token_bucket_rows, SCHEMA_OPEN);
+
+static const struct schema_row rate_limiter_rows[] = {
+	SCHEMA_OBJECT("bandwidth", struct rate_limiter_config, bandwidth, has_bandwidth,
+		&token_bucket_schema, SCHEMA_NULLABLE),
+	SCHEMA_OBJECT("ops", struct rate_limiter_config, ops, has_ops, &token_bucket_schema,
+		SCHEMA_NULLABLE),
+};
+const struct schema rate_limiter_schema = SCHEMA("rate limiter", rate_limiter_rows, 0);
+
 static const struct schema_name io_engine_names[] = {
 	{"Sync", false},
 	{"Async", true},
@@ -78,12 +99,49 @@ static const struct schema_row drive_rows[] = {
 	SCHEMA_ENUM("cache_type", struct vm_drive_config, writeback, cache_type_names, false, 0),
 	SCHEMA_ENUM("io_engine", struct vm_drive_config, async, io_engine_names, false,
 		SCHEMA_NULLABLE),
-	SCHEMA_LATER("rate_limiter"),
+	SCHEMA_OBJECT("rate_limiter", struct vm_drive_config, rate_limiter, has_rate_limiter,
+		&rate_limiter_schema, SCHEMA_NULLABLE),
+	/* Ours. */
+	SCHEMA_BOOL("direct", struct vm_drive_config, direct, false, SCHEMA_NULLABLE),
+	SCHEMA_UINT(
+		"queues", struct vm_drive_config, queues, 1, VIRTIO_QUEUES_MAX, 1, SCHEMA_NULLABLE),
 };
 const struct schema drive_schema = SCHEMA("drive", drive_rows, 0);
 
+/* host_dev_name is required, unless passt_socket is there: see config_file.c. */
+static const struct schema_row net_rows[] = {
+	SCHEMA_STR("iface_id", struct vm_net_config, iface_id, 1, VM_SCHEMA_ID_MAX,
+		SCHEMA_REQUIRED | SCHEMA_ID),
+	SCHEMA_STR("host_dev_name", struct vm_net_config, host_dev_name, 1, VM_SCHEMA_ID_MAX,
+		SCHEMA_NULLABLE),
+	SCHEMA_STR(
+		"guest_mac", struct vm_net_config, guest_mac, 1, VM_SCHEMA_ID_MAX, SCHEMA_NULLABLE),
+	SCHEMA_UINT("mtu", struct vm_net_config, mtu, NET_MTU_MIN, NET_MTU_MAX, 0, SCHEMA_NULLABLE),
+	SCHEMA_OBJECT("rx_rate_limiter", struct vm_net_config, rx_rate_limiter, has_rx_rate_limiter,
+		&rate_limiter_schema, SCHEMA_NULLABLE),
+	SCHEMA_OBJECT("tx_rate_limiter", struct vm_net_config, tx_rate_limiter, has_tx_rate_limiter,
+		&rate_limiter_schema, SCHEMA_NULLABLE),
+	/* Ours. */
+	SCHEMA_STR("passt_socket", struct vm_net_config, passt_socket, 1, VM_SCHEMA_PATH_MAX,
+		SCHEMA_NULLABLE),
+	SCHEMA_UINT("queue_pairs", struct vm_net_config, queue_pairs, 1, NET_PAIRS_MAX, 1,
+		SCHEMA_NULLABLE),
+};
+const struct schema net_schema = SCHEMA("network-interface", net_rows, 0);
+
+static const struct schema_row vsock_rows[] = {
+	SCHEMA_UINT("guest_cid", struct vm_config, vsock_guest_cid, VSOCK_CID_MIN, UINT32_MAX - 1,
+		0, SCHEMA_REQUIRED),
+	SCHEMA_STR("uds_path", struct vm_config, vsock_uds_path, 1, VM_SCHEMA_PATH_MAX,
+		SCHEMA_REQUIRED),
+	SCHEMA_STR("vsock_id", struct vm_config, vsock_id, 0, VM_SCHEMA_ID_MAX,
+		SCHEMA_NULLABLE | SCHEMA_DEPRECATED),
+};
+const struct schema vsock_schema = SCHEMA("vsock", vsock_rows, 0);
+
 static const struct schema_row entropy_rows[] = {
-	SCHEMA_LATER("rate_limiter"),
+	SCHEMA_OBJECT("rate_limiter", struct vm_config, entropy_limiter, has_entropy_limiter,
+		&rate_limiter_schema, SCHEMA_NULLABLE),
 };
 const struct schema entropy_schema = SCHEMA("entropy", entropy_rows, 0);
 
@@ -127,8 +185,10 @@ static const struct schema_row vm_config_rows[] = {
 	SCHEMA_SECTION_PRESENT("logger", struct vm_config, has_logger, &logger_schema,
 		SCHEMA_NULLABLE | SCHEMA_HIDDEN),
 	SCHEMA_SECTION("metrics", &metrics_schema, SCHEMA_NULLABLE | SCHEMA_HIDDEN),
-	SCHEMA_LATER("network-interfaces"),
-	SCHEMA_LATER("vsock"),
+	SCHEMA_ARRAY("network-interfaces", struct vm_config, nets, net_count, &net_schema,
+		VM_SCHEMA_NO_GSI_TEXT, SCHEMA_NULLABLE),
+	SCHEMA_SECTION_PRESENT(
+		"vsock", struct vm_config, has_vsock, &vsock_schema, SCHEMA_NULLABLE),
 	SCHEMA_LATER("balloon"),
 	SCHEMA_LATER("pmem"),
 	SCHEMA_LATER("mmds-config"),

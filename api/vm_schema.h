@@ -10,7 +10,10 @@
 
 extern const struct schema boot_source_schema;    /* into struct vm_config */
 extern const struct schema machine_config_schema; /* into struct vm_config */
+extern const struct schema rate_limiter_schema;   /* into struct rate_limiter_config */
 extern const struct schema drive_schema;          /* into struct vm_drive_config */
+extern const struct schema vsock_schema;          /* into struct vm_config */
+extern const struct schema net_schema;            /* into struct vm_net_config */
 extern const struct schema entropy_schema;        /* into struct vm_config */
 extern const struct schema logger_schema;         /* into struct vm_config */
 extern const struct schema metrics_schema;        /* into struct vm_config */

@@ -55,7 +55,6 @@ struct launch_command {
 static struct launch_command launch_commands[LAUNCH_COMMANDS_MAX];
 static int launch_command_count;
 static int launch_timeout_ms = 30000;
-extern char **environ;
 
 static _Noreturn void launch_die(const char *what)
 {

@@ -31,7 +31,6 @@ struct timeline_mark {
 
 static struct timeline_mark timeline_marks[TIMELINE_MARKS_MAX];
 static int timeline_mark_count;
-extern char **environ;
 
 static void timeline_add(const char *name, uint32_t us)
 {
@@ -126,13 +125,13 @@ static int timeline_compare(const void *a, const void *b)
 
 int main(int argc, char **argv)
 {
-	int runs = argc > 2 ? atoi(argv[1]) : 0;
+	long runs = argc > 2 ? strtol(argv[1], NULL, 10) : 0;
 
 	if (runs < 1 || runs > TIMELINE_RUNS_MAX || argc - 2 > TIMELINE_ARGS_MAX) {
 		(void)fprintf(stderr, "usage: timeline RUNS CMD [ARG...]\n");
 		return 2;
 	}
-	for (int i = 0; i < runs; i++)
+	for (long i = 0; i < runs; i++)
 		timeline_once(&argv[2], argc - 2);
 	(void)printf("{");
 	for (int i = 0; i < timeline_mark_count; i++) {

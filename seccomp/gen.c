@@ -96,6 +96,7 @@ static const struct {
 	{SCMP_SYS(rt_sigaction), 0},
 	{SCMP_SYS(timerfd_create), 0},
 	{SCMP_SYS(memfd_create), 1},
+	{SCMP_SYS(io_uring_enter), 3},
 };
 
 static void gen_check(int rc, const char *what, const char *item)

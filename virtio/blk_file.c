@@ -38,11 +38,11 @@ static int blk_file_adopt_fd(const struct blk_config *c, struct err *e)
 	return 0;
 }
 
-static int blk_file_measure(struct blk_file *f, const struct blk_config *c, int fd, struct err *e)
+int blk_file_measure(struct blk_file *f, const struct blk_config *c, struct err *e)
 {
 	char id[64];
 	struct stat st;
-	int n;
+	int n, fd = f->fd;
 
 	if (fstat(fd, &st) < 0)
 		return blk_file_err(c, -errno, e);
@@ -65,8 +65,7 @@ static int blk_file_measure(struct blk_file *f, const struct blk_config *c, int 
 }
 
 /* The smallest length that direct I/O takes on this file. Nothing but trying tells everywhere. */
-static int blk_file_probe_align(
-	struct blk_file *f, const struct blk_config *c, int fd, struct err *e)
+static int blk_file_probe_align(struct blk_file *f, const struct blk_config *c, struct err *e)
 {
 	int rc = posix_memalign(&f->bounce, GMEM_PAGE_SIZE, BLK_BOUNCE_SIZE);
 
@@ -75,7 +74,7 @@ static int blk_file_probe_align(
 		return err_set_os(e, -rc, "drive %s: no buffer for direct I/O", c->drive_id);
 	}
 	for (f->align = BLK_SECTOR_SIZE; f->align <= GMEM_PAGE_SIZE; f->align *= 2) {
-		if (pread(fd, f->bounce, f->align, 0) >= 0)
+		if (pread(f->fd, f->bounce, f->align, 0) >= 0)
 			return 0;
 		if (errno != EINVAL)
 			return blk_file_err(c, -errno, e);
@@ -87,28 +86,31 @@ static int blk_file_probe_align(
 int blk_file_open(struct blk_file *f, const struct blk_config *c, struct err *e)
 {
 	int mode = (c->read_only ? O_RDONLY : O_RDWR) | (c->direct ? O_DIRECT : 0);
-	CLEANUP_FD
-	int opened = -1;
 	int rc;
 
-	*f = (struct blk_file){.fd = -1, .align = BLK_SECTOR_SIZE};
+	*f = (struct blk_file){.fd = c->fd, .align = BLK_SECTOR_SIZE};
 	if (c->fd >= 0) {
 		rc = blk_file_adopt_fd(c, e);
 	} else {
 		/* O_NONBLOCK: a fifo is refused below, not waited for. Files and disks ignore it. */
-		opened = open(c->path, mode | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-		rc = opened < 0 ? blk_file_err(c, -errno, e) : 0;
+		f->fd = open(c->path, mode | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+		rc = f->fd < 0 ? blk_file_err(c, -errno, e) : 0;
 	}
 	if (rc == 0)
-		rc = blk_file_measure(f, c, c->fd >= 0 ? c->fd : opened, e);
+		rc = blk_file_measure(f, c, e);
 	if (rc == 0 && c->direct)
-		rc = blk_file_probe_align(f, c, c->fd >= 0 ? c->fd : opened, e);
+		rc = blk_file_probe_align(f, c, e);
 	if (rc < 0) {
+		if (c->fd >= 0)
+			f->fd = -1; /* still the caller's */
 		blk_file_close(f);
-		return rc;
 	}
-	f->fd = c->fd >= 0 ? c->fd : fd_take(&opened);
-	return 0;
+	return rc;
+}
+
+uint64_t blk_file_sectors(const struct blk_file *f)
+{
+	return ALIGN_DOWN(f->size, (uint64_t)f->align) / BLK_SECTOR_SIZE;
 }
 
 void blk_file_close(struct blk_file *f)

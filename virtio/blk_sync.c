@@ -6,15 +6,18 @@
  */
 #include "virtio/blk_file.h"
 
+#include "vmm/base/check.h"
+
 #include <errno.h>
+#include <stdlib.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
-static bool blk_iov_aligned(const struct iovec *iov, int count, uint32_t align)
+bool blk_file_iov_aligned(const struct blk_file *f, const struct iovec *iov, int count)
 {
 	for (int i = 0; i < count; i++)
-		if (!IS_ALIGNED((uintptr_t)iov[i].iov_base, align) ||
-			!IS_ALIGNED(iov[i].iov_len, align))
+		if (!IS_ALIGNED((uintptr_t)iov[i].iov_base, f->align) ||
+			!IS_ALIGNED(iov[i].iov_len, f->align))
 			return false;
 	return true;
 }
@@ -55,19 +58,20 @@ static ssize_t blk_sync_bounce(struct blk_file *f, const struct chain *c, bool w
 	return rc < 0 ? rc : n;
 }
 
-static int blk_sync_transfer(struct blk_file *f, const struct chain *c, bool write, uint64_t off,
-	uint64_t len, uint64_t at)
+static int blk_sync_transfer(struct blk_file *f, const struct blk_io *io)
 {
+	bool write = io->op == BLK_OP_WRITE;
+	uint64_t off = io->off, at = io->at, len = io->len;
 	struct iovec iov[CHAIN_SEGS_MAX];
 
 	while (len > 0) {
-		int count = chain_iov(c, !write, off, len, iov, NELEM(iov));
+		int count = chain_iov(io->chain, !write, off, len, iov, NELEM(iov));
 		ssize_t n;
 
 		if (count < 0)
 			return count;
-		if (f->bounce && !blk_iov_aligned(iov, count, f->align))
-			n = blk_sync_bounce(f, c, write, off, len, at);
+		if (f->bounce && !blk_file_iov_aligned(f, iov, count))
+			n = blk_sync_bounce(f, io->chain, write, off, len, at);
 		else
 			n = blk_sync_step(f, iov, count, write, at);
 		if (n <= 0)
@@ -90,7 +94,75 @@ static int blk_sync_flush(struct blk_file *f)
 	return rc < 0 ? -errno : 0;
 }
 
-const struct blk_engine_ops blk_sync_ops = {
-	.transfer = blk_sync_transfer,
-	.flush = blk_sync_flush,
+int blk_file_run(struct blk_file *f, const struct blk_io *io)
+{
+	switch (io->op) {
+	case BLK_OP_READ:
+	case BLK_OP_WRITE:
+		return blk_sync_transfer(f, io);
+	case BLK_OP_FLUSH:
+		return blk_sync_flush(f);
+	case BLK_OP_DISCARD:
+	case BLK_OP_ZERO:
+	case BLK_OP_ZERO_UNMAP:
+		return blk_file_clear(f, io);
+	}
+	CHECK(false);
+	return -EINVAL;
+}
+
+static int blk_sync_start(struct blk_engine *g, struct blk_io *io)
+{
+	return blk_file_run(g->file, io);
+}
+
+static void blk_sync_submit(struct blk_engine *g)
+{
+	(void)g;
+}
+
+static struct blk_io *blk_sync_reap(struct blk_engine *g, int *ret_rc)
+{
+	(void)g;
+	(void)ret_rc;
+	return NULL;
+}
+
+/* Nothing is ever in flight. */
+static void blk_sync_wait(struct blk_engine *g)
+{
+	(void)g;
+	CHECK(false);
+}
+
+static int blk_sync_set_file(struct blk_engine *g, struct blk_file *f)
+{
+	g->file = f;
+	return 0;
+}
+
+static void blk_sync_destroy(struct blk_engine *g)
+{
+	free(g);
+}
+
+static const struct blk_engine_ops blk_sync_ops = {
+	.name = "Sync",
+	.start = blk_sync_start,
+	.submit = blk_sync_submit,
+	.reap = blk_sync_reap,
+	.wait = blk_sync_wait,
+	.set_file = blk_sync_set_file,
+	.destroy = blk_sync_destroy,
 };
+
+int blk_sync_create(struct blk_file *f, struct blk_engine **ret, struct err *e)
+{
+	struct blk_engine *g = calloc(1, sizeof(*g));
+
+	if (!g)
+		return err_set_os(e, -ENOMEM, "block engine");
+	*g = (struct blk_engine){.ops = &blk_sync_ops, .file = f, .fd = -1};
+	*ret = g;
+	return 0;
+}

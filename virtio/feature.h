@@ -5,3 +5,4 @@
 #define VIRTIO_F_INDIRECT_DESC 28u
 #define VIRTIO_F_EVENT_IDX     29u
 #define VIRTIO_F_VERSION_1     32u
+#define VIRTIO_F_IN_ORDER      35u

@@ -249,7 +249,7 @@ static void vq_store_used16(struct vq *q, uint64_t off, uint16_t value)
 	gmem_mark_dirty(q->mem, GPA(q->st.used + off), sizeof(value));
 }
 
-void vq_push(struct vq *q, const struct chain *c, uint32_t written)
+void vq_push_hidden(struct vq *q, const struct chain *c, uint32_t written)
 {
 	const uint32_t entry[2] = {c->head, written};
 	uint64_t off;
@@ -262,10 +262,21 @@ void vq_push(struct vq *q, const struct chain *c, uint32_t written)
 	gmem_copy_to(q->used + off, entry, sizeof(entry));
 	gmem_mark_dirty(q->mem, GPA(q->st.used + off), sizeof(entry));
 	q->st.next_used++;
-	vq_store_used16(q, VQ_RING_IDX, q->st.next_used);
 	/* A whole turn without an interrupt: the distance to signalled_used means nothing now. */
 	if (q->st.next_used == q->st.signalled_used)
 		q->st.signalled_valid = 0;
+}
+
+void vq_publish(struct vq *q)
+{
+	if (q->used)
+		vq_store_used16(q, VQ_RING_IDX, q->st.next_used);
+}
+
+void vq_push(struct vq *q, const struct chain *c, uint32_t written)
+{
+	vq_push_hidden(q, c, written);
+	vq_publish(q);
 }
 
 bool vq_need_irq(struct vq *q)

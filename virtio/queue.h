@@ -109,6 +109,13 @@ void vq_unpop(struct vq *q);
 void vq_push(struct vq *q, const struct chain *c, uint32_t written);
 
 /*
+ * vq_push in two steps, for chains that must appear to the driver at the same moment: any number of
+ * vq_push_hidden, then one vq_publish.
+ */
+void vq_push_hidden(struct vq *q, const struct chain *c, uint32_t written);
+void vq_publish(struct vq *q);
+
+/*
  * True if the driver wants an interrupt for what was pushed since it last got one. Contains the
  * full fence between publishing used->idx and reading used_event / avail->flags.
  */

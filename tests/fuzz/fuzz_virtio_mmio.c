@@ -59,7 +59,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	target_fill(data, 0);
 	if (!t.dev)
-		TARGET_REQUIRE(rng_create(&target_mem, &d, NULL) == 0 &&
+		TARGET_REQUIRE(rng_create(&target_mem, &(struct rng_config){0}, &d, NULL) == 0 &&
 			       virtio_mmio_init(&t, d, NULL) == 0);
 	for (; size >= sizeof(op); data += sizeof(op), size -= sizeof(op)) {
 		memcpy(&op, data, sizeof(op));

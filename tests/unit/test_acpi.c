@@ -180,6 +180,27 @@ static void a_virtio_device_has_its_address_and_interrupt(void **state)
 	assert_null(memmem(t, le(t + 4, 4), "VR03", 4));
 }
 
+static void vmclock_has_its_page_and_its_event(void **state)
+{
+	(void)state;
+	const unsigned char *t, *dev;
+	static const unsigned char crs[] = {
+		0x86, 9, 0, 1, 0x00, 0xe0, 0x0f, 0, 0x00, 0x10, 0, 0, 0x79, 0};
+	static const unsigned char ged[] = {0x89, 6, 0, 3, 1, LAYOUT_GSI_VMCLOCK, 0, 0, 0};
+
+	build(1, 0, 0);
+	t = dsdt();
+	dev = memmem(t, le(t + 4, 4), "VCLK", 4);
+	assert_non_null(dev);
+	assert_memory_equal(dev + 4,
+		"\x08_HID\x0d"
+		"AMZNC10C",
+		15);
+	assert_non_null(memmem(dev, 80, "VMCLOCK", 8));
+	assert_non_null(memmem(dev, 80, crs, sizeof(crs)));
+	assert_non_null(memmem(t, le(t + 4, 4), ged, sizeof(ged)));
+}
+
 static void iasl_compiles_its_disassembly_to_the_same_bytes(void **state)
 {
 	(void)state;
@@ -292,6 +313,7 @@ int main(void)
 		cmocka_unit_test(madt_uses_x2apic_entries_from_id_255_on),
 		cmocka_unit_test(the_largest_machine_fits),
 		cmocka_unit_test(a_virtio_device_has_its_address_and_interrupt),
+		cmocka_unit_test(vmclock_has_its_page_and_its_event),
 		cmocka_unit_test(iasl_compiles_its_disassembly_to_the_same_bytes),
 		cmocka_unit_test(package_lengths_take_the_shortest_form),
 		cmocka_unit_test(the_aml_writer_never_passes_its_buffer),

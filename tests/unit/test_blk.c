@@ -10,25 +10,32 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define F_SEG_MAX  (1ull << 2)
-#define F_RO       (1ull << 5)
-#define F_BLK_SIZE (1ull << 6)
-#define F_FLUSH    (1ull << 9)
-#define SIZE       (BLK_RIG_SECTORS * BLK_SECTOR_SIZE)
+#define F_SEG_MAX      (1ull << 2)
+#define F_RO           (1ull << 5)
+#define F_BLK_SIZE     (1ull << 6)
+#define F_FLUSH        (1ull << 9)
+#define F_TOPOLOGY     (1ull << 10)
+#define F_DISCARD      (1ull << 13)
+#define F_WRITE_ZEROES (1ull << 14)
+#define SIZE           (BLK_RIG_SECTORS * BLK_SECTOR_SIZE)
 
 static struct blk_rig rig;
+/* Each test runs with both engines: this is its initial state. */
+static bool sync_engine, async_engine = true;
 
 static int setup(void **state)
 {
-	(void)state;
-	blk_rig_init(&rig, (struct blk_config){.writeback = true}, SIZE);
+	bool async = *(bool *)*state;
+
+	blk_rig_init(&rig, (struct blk_config){.writeback = true, .async = async}, SIZE);
 	return 0;
 }
 
 static int setup_read_only(void **state)
 {
-	(void)state;
-	blk_rig_init(&rig, (struct blk_config){.read_only = true}, SIZE);
+	bool async = *(bool *)*state;
+
+	blk_rig_init(&rig, (struct blk_config){.read_only = true, .async = async}, SIZE);
 	return 0;
 }
 
@@ -236,7 +243,7 @@ static void a_request_without_a_status_byte_is_returned_empty(void **state)
 
 static void unknown_types_are_unsupported(void **state)
 {
-	const uint32_t types[] = {2, 3, 5, 11, 13, 0x80000000, UINT32_MAX};
+	const uint32_t types[] = {2, 3, 5, 10, 14, 0x80000000, UINT32_MAX};
 
 	(void)state;
 	for (size_t i = 0; i < NELEM(types); i++)
@@ -315,7 +322,8 @@ static void configuration_space_tells_capacity_and_limits(void **state)
 	assert_int_equal(capacity, BLK_RIG_SECTORS);
 	assert_int_equal(seg_max, VQ_SIZE_MAX - 2);
 	assert_int_equal(blk_size, 512);
-	assert_int_equal(rig.dev->features & 0xffff, F_SEG_MAX | F_BLK_SIZE | F_FLUSH);
+	assert_int_equal(rig.dev->features & 0xffff,
+		F_SEG_MAX | F_BLK_SIZE | F_FLUSH | F_TOPOLOGY | F_DISCARD | F_WRITE_ZEROES);
 }
 
 static void as_many_segments_as_offered_are_taken(void **state)
@@ -384,7 +392,14 @@ static void a_read_marks_its_pages_dirty(void **state)
 	assert_false(bits[(page + 3) / 64] >> ((page + 3) % 64) & 1);
 }
 
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define ENGINE(f, setup_, label, which)                                                            \
+	{                                                                                          \
+		.name = #f label, .test_func = f, .setup_func = setup_, .teardown_func = teardown, \
+		.initial_state = &which                                                            \
+	}
+#define BOTH(f, setup_)                                                                            \
+	ENGINE(f, setup_, " (Sync)", sync_engine), ENGINE(f, setup_, " (Async)", async_engine)
+#define T(f) BOTH(f, setup)
 
 int main(void)
 {
@@ -405,8 +420,7 @@ int main(void)
 		T(get_id_fills_at_most_twenty_bytes),
 		T(flush_works_when_negotiated),
 		T(writes_go_through_when_the_driver_cannot_flush),
-		cmocka_unit_test_setup_teardown(
-			a_read_only_drive_refuses_writes, setup_read_only, teardown),
+		BOTH(a_read_only_drive_refuses_writes, setup_read_only),
 		T(configuration_space_tells_capacity_and_limits),
 		T(as_many_segments_as_offered_are_taken),
 		T(a_notify_without_requests_is_counted),

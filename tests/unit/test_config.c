@@ -255,7 +255,11 @@ static void drives_have_boundaries(void **state)
 		{"\"io_engine\":\"async\"",
 			"unknown variant `async`; it must be one of Sync, Async"},
 		{"\"rate_limiter\":null", NULL}, {"\"socket\":null", NULL},
-		{"\"rate_limiter\":{}", "drives[0].rate_limiter: not supported by this version"},
+		{"\"rate_limiter\":{}", NULL}, {"\"direct\":true", NULL}, {"\"queues\":8", NULL},
+		{"\"queues\":9", "drives[0].queues: 9 is out of range"},
+		{"\"rate_limiter\":{\"ops\":{\"size\":1,\"refill_time\":0,\"x\":1}}", NULL},
+		{"\"rate_limiter\":{\"ops\":{\"size\":1}}", "missing field `refill_time`"},
+		{"\"rate_limiter\":{\"size\":1}", "drives[0].rate_limiter"},
 		{"\"socket\":\"s\"", "drives[0].socket: not supported by this version"},
 		{"\"partuuid\":7", "drives[0].partuuid: invalid type"},
 		{"\"foo\":1", "drives[0]: unknown key \"foo\"; known keys: drive_id, socket,"});
@@ -328,7 +332,9 @@ static void entropy_logger_and_metrics_have_boundaries(void **state)
 	(void)state;
 	CHECK_VALUES("{" BOOT ",%s}", {"\"entropy\":null", NULL}, {"\"entropy\":{}", NULL},
 		{"\"entropy\":[]", "entropy: invalid type: array"},
-		{"\"entropy\":{\"rate_limiter\":{\"ops\":null}}", "entropy.rate_limiter: not supp"},
+		{"\"entropy\":{\"rate_limiter\":{\"ops\":null}}", NULL},
+		{"\"entropy\":{\"rate_limiter\":{\"ops\":1}}",
+			"entropy.rate_limiter.ops: invalid type"},
 		{"\"logger\":null", NULL}, {"\"logger\":{}", NULL},
 		{"\"logger\":{\"level\":null,\"show_level\":null,\"module\":null}", NULL},
 		{"\"logger\":{\"show_level\":\"yes\"}", "logger.show_level: invalid type"},
@@ -350,14 +356,50 @@ static void entropy_logger_and_metrics_have_boundaries(void **state)
 		{"3", "logger.level: invalid type: integer 3, expected a string"});
 }
 
+static void vsock_keys_have_their_types_and_ranges(void **state)
+{
+	(void)state;
+	CHECK_VALUES("{" BOOT ",\"vsock\":%s}", {"null", NULL},
+		{"{\"guest_cid\":3,\"uds_path\":\"v\"}", NULL},
+		{"{\"guest_cid\":4294967294,\"uds_path\":\"v\",\"vsock_id\":\"old\"}", NULL},
+		{"{\"guest_cid\":3,\"uds_path\":\"v\",\"vsock_id\":null}", NULL},
+		{"{}", "vsock: missing field `guest_cid`"},
+		{"{\"guest_cid\":3}", "vsock: missing field `uds_path`"},
+		{"{\"guest_cid\":2,\"uds_path\":\"v\"}", "vsock.guest_cid: 2 is out of range"},
+		{"{\"guest_cid\":4294967295,\"uds_path\":\"v\"}", "is out of range"},
+		{"{\"guest_cid\":\"3\",\"uds_path\":\"v\"}", "vsock.guest_cid: invalid type"},
+		{"{\"guest_cid\":3,\"uds_path\":\"\"}", "vsock.uds_path"},
+		{"{\"guest_cid\":3,\"uds_path\":\"v\",\"x\":1}", "vsock: unknown key \"x\""});
+}
+
+static void a_deprecated_key_is_taken_and_never_shown(void **state)
+{
+	struct vm_config c;
+	struct err e = {0};
+	json_t *shown;
+	const json_t *vsock;
+
+	(void)state;
+	assert_int_equal(
+		parse("{" BOOT
+		      ",\"vsock\":{\"guest_cid\":3,\"uds_path\":\"v\",\"vsock_id\":\"i\"}}",
+			&c, &e),
+		0);
+	assert_true(c.has_vsock);
+	assert_int_equal(c.vsock_guest_cid, 3);
+	assert_string_equal(c.vsock_uds_path, "v");
+	shown = schema_print(&vm_config_schema, &c);
+	vsock = json_object_get(shown, "vsock");
+	assert_non_null(json_object_get(vsock, "uds_path"));
+	assert_null(json_object_get(vsock, "vsock_id"));
+	json_decref(shown);
+	vm_config_fini(&c);
+}
+
 static void sections_of_later_versions_are_refused_by_name(void **state)
 {
 	(void)state;
-	CHECK_VALUES("{" BOOT ",%s}",
-		{"\"network-interfaces\":[{}]",
-			"network-interfaces: not supported by this version"},
-		{"\"vsock\":{}", "vsock: not supported by this version"},
-		{"\"balloon\":{}", "balloon: not supported by this version"},
+	CHECK_VALUES("{" BOOT ",%s}", {"\"balloon\":{}", "balloon: not supported by this version"},
 		{"\"pmem\":[{}]", "pmem: not supported by this version"},
 		{"\"mmds-config\":{}", "mmds-config: not supported by this version"},
 		{"\"cpu-config\":\"f\"", "cpu-config: not supported by this version"},
@@ -425,6 +467,8 @@ int main(void)
 		cmocka_unit_test(partuuid_of_a_drive_that_is_not_root_is_dropped),
 		cmocka_unit_test(more_devices_than_interrupt_lines_are_refused),
 		cmocka_unit_test(entropy_logger_and_metrics_have_boundaries),
+		cmocka_unit_test(vsock_keys_have_their_types_and_ranges),
+		cmocka_unit_test(a_deprecated_key_is_taken_and_never_shown),
 		cmocka_unit_test(sections_of_later_versions_are_refused_by_name),
 		cmocka_unit_test(unknown_sections_are_accepted_with_a_warning_each),
 		cmocka_unit_test(load_names_the_file),

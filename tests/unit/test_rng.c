@@ -17,7 +17,7 @@ static int setup(void **state)
 	(void)state;
 	fail_reset();
 	driver_init(&drv, 16);
-	assert_int_equal(rng_create(&drv.mem, &dev, &e), 0);
+	assert_int_equal(rng_create(&drv.mem, &(struct rng_config){0}, &dev, &e), 0);
 	driver_start(&drv, dev, DRIVER_FEATURES);
 	return 0;
 }
@@ -131,12 +131,71 @@ static void creation_without_memory_fails_cleanly(void **state)
 
 	(void)state;
 	fail_nth(FAIL_CALLOC, 1, ENOMEM);
-	assert_int_equal(rng_create(&drv.mem, &none, &e), -ENOMEM);
+	assert_int_equal(rng_create(&drv.mem, &(struct rng_config){0}, &none, &e), -ENOMEM);
 	assert_null(none);
 }
 
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+/* 100 bytes an hour: a request of 60 passes, the next waits in the queue until the limit is lifted. */
+static void requests_wait_for_the_limiter_and_are_not_lost(void **state)
+{
+	const struct rate_limiter_config tight = {
+		.has_bandwidth = true, .bandwidth = {100, 3600000, 0}};
+	const struct rate_limiter_config off = {.has_bandwidth = true};
+	uint64_t a = driver_alloc(&drv, 64, 1), b = driver_alloc(&drv, 64, 1);
+	struct driver_used u;
 
+	(void)state;
+	rng_update_limiter(dev, &tight);
+	assert_int_equal(ask((struct driver_buf[]){{a, 60, true}}, 1), 60);
+	driver_chain(&drv, (struct driver_buf[]){{b, 60, true}}, 1);
+	virtio_dev_notify(dev, 0);
+	virtio_dev_notify(dev, 0);
+	assert_false(driver_poll(&drv, &u));
+	assert_int_equal(zeroes(b, 60), 60);
+	assert_int_equal(counters()->entropy_rate_limiter_throttled, 1);
+
+	rng_update_limiter(dev, &off);
+	assert_int_equal(drv.kicks, 1);
+	virtio_dev_notify(dev, 0);
+	assert_true(driver_poll(&drv, &u));
+	assert_int_equal(u.len, 60);
+}
+
+static void a_reset_lets_go_of_a_throttled_queue(void **state)
+{
+	const struct rate_limiter_config tight = {.has_ops = true, .ops = {1, 3600000, 0}};
+	uint64_t a = driver_alloc(&drv, 64, 1);
+
+	(void)state;
+	rng_update_limiter(dev, &tight);
+	assert_int_equal(ask((struct driver_buf[]){{a, 8, true}}, 1), 8);
+	driver_chain(&drv, (struct driver_buf[]){{a, 8, true}}, 1);
+	virtio_dev_notify(dev, 0);
+	assert_int_equal(counters()->entropy_rate_limiter_throttled, 1);
+	driver_start(&drv, dev, DRIVER_FEATURES);
+	rng_update_limiter(dev, &(struct rate_limiter_config){.has_ops = true});
+	assert_int_equal(drv.kicks, 0); /* nobody waits any more */
+	assert_int_equal(ask((struct driver_buf[]){{DRIVER_RAM_END - 64, 8, true}}, 1), 8);
+}
+
+static void state_round_trips(void **state)
+{
+	const struct rate_limiter_config c = {.has_ops = true, .ops = {5, 3600000, 7}};
+	struct rng_state saved;
+
+	(void)state;
+	assert_true(field_table_sound(dev->ops->state, &e));
+	rng_update_limiter(dev, &c);
+	assert_int_equal(ask((struct driver_buf[]){{DRIVER_RAM_END - 64, 8, true}}, 1), 8);
+	saved = *(struct rng_state *)dev->state;
+	assert_int_equal(saved.limiter.ops.burst_left, 6);
+	rng_update_limiter(dev, &(struct rate_limiter_config){.has_ops = true});
+	assert_int_equal(field_table_check(dev->ops->state, &saved, &e), 0);
+	assert_int_equal(dev->ops->load(dev, &saved, &e), 0);
+	assert_memory_equal(dev->state, &saved, sizeof(saved));
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -147,6 +206,9 @@ int main(void)
 		T(short_and_interrupted_calls_are_continued),
 		T(a_host_without_randomness_yields_only_what_it_gave),
 		T(creation_without_memory_fails_cleanly),
+		T(requests_wait_for_the_limiter_and_are_not_lost),
+		T(a_reset_lets_go_of_a_throttled_queue),
+		T(state_round_trips),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

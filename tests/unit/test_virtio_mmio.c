@@ -44,7 +44,7 @@ static int setup(void **state)
 	(void)state;
 	fail_reset();
 	driver_init(&drv, 16);
-	assert_int_equal(rng_create(&drv.mem, &dev, &e), 0);
+	assert_int_equal(rng_create(&drv.mem, &(struct rng_config){0}, &dev, &e), 0);
 	assert_int_equal(virtio_mmio_init(&t, dev, &e), 0);
 	return 0;
 }

@@ -20,7 +20,9 @@
 #define LAYOUT_CMDLINE_SIZE_MAX 2048u /* with its NUL */
 #define LAYOUT_LOW_RAM_END      0x9fc00ull
 #define LAYOUT_ACPI             0xe0000ull /* RSDP first, the other tables behind it */
-#define LAYOUT_ACPI_SIZE        0x1f000ull
+#define LAYOUT_ACPI_SIZE        0x1e000ull
+#define LAYOUT_VMCLOCK          0xfe000ull /* a page of its own: guests map it into programs */
+#define LAYOUT_VMCLOCK_SIZE     0x1000ull
 #define LAYOUT_VMGENID          0xff000ull /* 16 bytes, inside the reserved range */
 #define LAYOUT_RESET_VECTOR     0xffff0ull /* real-mode code that resets the machine */
 #define LAYOUT_HIGH_RAM         0x100000ull
@@ -53,4 +55,4 @@
 #define LAYOUT_GSI_VIRTIO       5u /* device n at + n */
 #define LAYOUT_VIRTIO_COUNT_MAX 17u
 #define LAYOUT_GSI_VMGENID      22u
-#define LAYOUT_GSI_VMCLOCK      23u /* reserved */
+#define LAYOUT_GSI_VMCLOCK      23u

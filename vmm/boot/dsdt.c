@@ -94,6 +94,20 @@ static void dsdt_vmgenid(struct aml *a)
 	aml_close(a, dev);
 }
 
+/* The names are those of the specification; drivers match _HID or _CID. */
+static void dsdt_vmclock(struct aml *a)
+{
+	uint32_t dev = aml_device_open(a, "VCLK");
+	struct aml_resources r = {.used = 0};
+
+	aml_name_string(a, "_HID", "AMZNC10C");
+	aml_name_string(a, "_CID", "VMCLOCK");
+	aml_name_string(a, "_DDN", "VMCLOCK");
+	aml_resource_memory32(&r, LAYOUT_VMCLOCK, LAYOUT_VMCLOCK_SIZE);
+	aml_name_resources(a, "_CRS", &r);
+	aml_close(a, dev);
+}
+
 static void dsdt_notify_if(struct aml *a, uint32_t gsi, const char *object)
 {
 	uint32_t branch = aml_if_arg0_equals_open(a, gsi);
@@ -112,10 +126,12 @@ static void dsdt_generic_events(struct aml *a)
 	aml_name_integer(a, "_UID", 0);
 	aml_resource_interrupt(&r, LAYOUT_GSI_POWER_BUTTON);
 	aml_resource_interrupt(&r, LAYOUT_GSI_VMGENID);
+	aml_resource_interrupt(&r, LAYOUT_GSI_VMCLOCK);
 	aml_name_resources(a, "_CRS", &r);
 	method = aml_method_open(a, "_EVT", 1);
 	dsdt_notify_if(a, LAYOUT_GSI_POWER_BUTTON, "PWRB");
 	dsdt_notify_if(a, LAYOUT_GSI_VMGENID, "VGEN");
+	dsdt_notify_if(a, LAYOUT_GSI_VMCLOCK, "VCLK");
 	aml_close(a, method);
 	aml_close(a, dev);
 }
@@ -140,6 +156,7 @@ void dsdt_write(struct aml *a, uint32_t virtio_count)
 	dsdt_pvpanic(a);
 	dsdt_power_button(a);
 	dsdt_vmgenid(a);
+	dsdt_vmclock(a);
 	dsdt_generic_events(a);
 	for (uint32_t n = 0; n < virtio_count; n++)
 		dsdt_virtio(a, n);

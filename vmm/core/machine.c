@@ -8,7 +8,9 @@
 
 #include "seccomp/seccomp.h"
 #include "virtio/blk.h"
+#include "virtio/net.h"
 #include "virtio/rng.h"
+#include "virtio/vsock.h"
 #include "vmm/base/check.h"
 #include "vmm/base/cleanup.h"
 #include "vmm/base/log.h"
@@ -190,6 +192,7 @@ static int machine_init_legacy(struct machine *m, struct err *e)
 	if ((rc = irq_line_init(&m->com1_irq, e)) < 0 ||
 		(rc = irq_line_init(&m->power_button_irq, e)) < 0 ||
 		(rc = vmgenid_init(&m->vmgenid, &m->mem, e)) < 0 ||
+		(rc = vmclock_init(&m->vmclock, &m->mem, e)) < 0 ||
 		(rc = console_init(&m->console, e)) < 0)
 		return rc;
 	uart_init(&m->uart, &m->com1_irq, m->console.out_fd, m->console.kick_fd);
@@ -230,12 +233,15 @@ static int machine_add_drive(struct machine *m, const struct vm_drive_config *d,
 		.fd = -1,
 		.read_only = d->is_read_only,
 		.writeback = d->writeback,
+		.direct = d->direct,
+		.async = d->async,
+		.queues = (uint16_t)d->queues,
+		.limiter = d->has_rate_limiter ? &d->rate_limiter : NULL,
+		.loop = &m->loop,
 	};
 	struct virtio_dev *dev;
 	int rc;
 
-	if (d->async)
-		log_warn("drive %s: io_engine Async is not available yet; using Sync", d->drive_id);
 	rc = blk_create(&m->mem, &bc, &dev, e);
 	if (rc < 0)
 		return err_wrap(e, "drives.%s", d->drive_id);
@@ -243,7 +249,49 @@ static int machine_add_drive(struct machine *m, const struct vm_drive_config *d,
 	return rc < 0 ? rc : metrics_add_blk(m->metrics, d->drive_id, blk_counters_get(dev), e);
 }
 
-/* The device list, in the order of the bus: the root drive, the other drives, entropy. */
+static int machine_add_net(struct machine *m, const struct vm_net_config *c, struct err *e)
+{
+	uint8_t mac[NET_MAC_SIZE];
+	struct net_config nc = {
+		.iface_id = c->iface_id,
+		.host_dev_name = c->host_dev_name,
+		.passt_socket = c->passt_socket,
+		.mtu = (uint16_t)c->mtu,
+		.queue_pairs = (uint16_t)c->queue_pairs,
+		.rx_rate_limiter = c->has_rx_rate_limiter ? &c->rx_rate_limiter : NULL,
+		.tx_rate_limiter = c->has_tx_rate_limiter ? &c->tx_rate_limiter : NULL,
+	};
+	struct virtio_dev *dev;
+	int rc;
+
+	if (c->guest_mac && net_mac_parse(c->guest_mac, mac) == 0)
+		nc.guest_mac = mac;
+	rc = net_create(&m->mem, &m->loop, &nc, &dev, e);
+	if (rc < 0)
+		return rc;
+	rc = machine_attach(m, dev, e);
+	return rc < 0 ? rc : metrics_add_net(m->metrics, c->iface_id, net_counters_get(dev), e);
+}
+
+static int machine_add_vsock(struct machine *m, struct err *e)
+{
+	const struct vsock_config vc = {
+		.guest_cid = m->config->vsock_guest_cid,
+		.uds_path = m->config->vsock_uds_path,
+	};
+	struct virtio_dev *dev;
+	int rc = vsock_create(&m->mem, &m->loop, &vc, &dev, e);
+
+	if (rc < 0)
+		return rc;
+	rc = machine_attach(m, dev, e);
+	return rc < 0 ? rc : metrics_add_vsock(m->metrics, vsock_counters_get(dev), e);
+}
+
+/*
+ * The device list, in the order of the bus: the root drive, the other drives, network
+ * interfaces, vsock, entropy.
+ */
 static int machine_init_virtio(struct machine *m, struct err *e)
 {
 	const struct vm_config *c = m->config;
@@ -259,9 +307,19 @@ static int machine_init_virtio(struct machine *m, struct err *e)
 				return rc;
 		}
 	}
+	for (uint32_t i = 0; i < c->net_count; i++)
+		if ((rc = machine_add_net(m, &c->nets[i], e)) < 0)
+			return rc;
+	if (c->has_vsock && (rc = machine_add_vsock(m, e)) < 0)
+		return rc;
 	if (!c->has_entropy)
 		return 0;
-	rc = rng_create(&m->mem, &dev, e);
+	rc = rng_create(&m->mem,
+		&(struct rng_config){
+			.limiter = c->has_entropy_limiter ? &c->entropy_limiter : NULL,
+			.loop = &m->loop,
+		},
+		&dev, e);
 	if (rc < 0)
 		return rc;
 	rc = machine_attach(m, dev, e);
@@ -411,7 +469,8 @@ static int machine_wire(struct machine *m, struct err *e)
 	if ((rc = irq_line_bind(&m->com1_irq, &m->vm, LAYOUT_GSI_COM1, e)) < 0 ||
 		(rc = irq_line_bind(&m->power_button_irq, &m->vm, LAYOUT_GSI_POWER_BUTTON, e)) <
 			0 ||
-		(rc = irq_line_bind(&m->vmgenid.irq, &m->vm, LAYOUT_GSI_VMGENID, e)) < 0)
+		(rc = irq_line_bind(&m->vmgenid.irq, &m->vm, LAYOUT_GSI_VMGENID, e)) < 0 ||
+		(rc = irq_line_bind(&m->vmclock.irq, &m->vm, LAYOUT_GSI_VMCLOCK, e)) < 0)
 		return rc;
 	for (uint32_t i = 0; i < m->virtio_count; i++)
 		if ((rc = machine_wire_virtio(m, i, e)) < 0)
@@ -495,6 +554,7 @@ int machine_init(struct machine *m, const struct vm_config *c, const struct mach
 	m->seccomp = o->seccomp;
 	m->vm.fd = m->vm.kvm_fd = m->mem.fd = m->loop.epoll_fd = -1;
 	m->com1_irq.fd = m->power_button_irq.fd = m->vmgenid.irq.fd = -1;
+	m->vmclock.irq.fd = -1;
 	m->console.out_fd = m->console.kick_fd = m->supervisor.fd = -1;
 	m->end_fd = m->timer_fd = -1;
 	bus_init(&m->ports, "port");
@@ -548,6 +608,7 @@ void machine_fini(struct machine *m)
 	supervisor_fini(&m->supervisor);
 	console_fini(&m->console);
 	vmgenid_fini(&m->vmgenid);
+	vmclock_fini(&m->vmclock);
 	irq_line_fini(&m->com1_irq);
 	irq_line_fini(&m->power_button_irq);
 	kvm_vm_fini(&m->vm);

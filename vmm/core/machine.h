@@ -22,6 +22,7 @@
 #include "vmm/legacy/power.h"
 #include "vmm/legacy/pvpanic.h"
 #include "vmm/legacy/uart.h"
+#include "vmm/legacy/vmclock.h"
 #include "vmm/legacy/vmgenid.h"
 #include "vmm/svc/ioapic.h"
 
@@ -60,6 +61,7 @@ struct machine {
 	struct pvpanic pvpanic;
 	struct boot_timer boot_timer;
 	struct vmgenid vmgenid;
+	struct vmclock vmclock;
 	uint32_t virtio_count;
 	struct machine_virtio virtio[LAYOUT_VIRTIO_COUNT_MAX];
 	struct supervisor supervisor;

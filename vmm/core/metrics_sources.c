@@ -35,15 +35,57 @@ static const struct metrics_field blk_fields[] = {
 	METRICS_FIELD(struct blk_counters, invalid_reqs_count),
 	METRICS_FIELD(struct blk_counters, flush_count),
 	METRICS_FIELD(struct blk_counters, queue_event_count),
+	METRICS_FIELD(struct blk_counters, rate_limiter_event_count),
+	METRICS_FIELD(struct blk_counters, update_count),
+	METRICS_FIELD(struct blk_counters, update_fails),
 	METRICS_FIELD(struct blk_counters, read_bytes),
 	METRICS_FIELD(struct blk_counters, write_bytes),
 	METRICS_FIELD(struct blk_counters, read_count),
 	METRICS_FIELD(struct blk_counters, write_count),
+	METRICS_FIELD(struct blk_counters, read_agg),
+	METRICS_FIELD(struct blk_counters, write_agg),
+	METRICS_FIELD(struct blk_counters, rate_limiter_throttled_events),
+	METRICS_FIELD(struct blk_counters, io_engine_throttled_events),
+	METRICS_FIELD(struct blk_counters, remaining_reqs_count),
 };
 
 int metrics_add_blk(struct metrics *m, const char *id, const struct blk_counters *c, struct err *e)
 {
 	return metrics_register(m, "block", id, blk_fields, NELEM(blk_fields), c, e);
+}
+
+static const struct metrics_field net_fields[] = {
+	METRICS_FIELD(struct net_counters, activate_fails),
+	METRICS_FIELD(struct net_counters, cfg_fails),
+	METRICS_FIELD(struct net_counters, no_rx_avail_buffer),
+	METRICS_FIELD(struct net_counters, no_tx_avail_buffer),
+	METRICS_FIELD(struct net_counters, event_fails),
+	METRICS_FIELD(struct net_counters, rx_queue_event_count),
+	METRICS_FIELD(struct net_counters, rx_event_rate_limiter_count),
+	METRICS_FIELD(struct net_counters, rx_rate_limiter_throttled),
+	METRICS_FIELD(struct net_counters, rx_tap_event_count),
+	METRICS_FIELD(struct net_counters, rx_bytes_count),
+	METRICS_FIELD(struct net_counters, rx_packets_count),
+	METRICS_FIELD(struct net_counters, rx_fails),
+	METRICS_FIELD(struct net_counters, rx_count),
+	METRICS_FIELD(struct net_counters, tap_read_fails),
+	METRICS_FIELD(struct net_counters, tap_write_fails),
+	METRICS_FIELD(struct net_counters, tap_write_agg),
+	METRICS_FIELD(struct net_counters, tx_bytes_count),
+	METRICS_FIELD(struct net_counters, tx_malformed_frames),
+	METRICS_FIELD(struct net_counters, tx_fails),
+	METRICS_FIELD(struct net_counters, tx_count),
+	METRICS_FIELD(struct net_counters, tx_packets_count),
+	METRICS_FIELD(struct net_counters, tx_queue_event_count),
+	METRICS_FIELD(struct net_counters, tx_rate_limiter_event_count),
+	METRICS_FIELD(struct net_counters, tx_rate_limiter_throttled),
+	METRICS_FIELD(struct net_counters, tx_spoofed_mac_count),
+	METRICS_FIELD(struct net_counters, tx_remaining_reqs_count),
+};
+
+int metrics_add_net(struct metrics *m, const char *id, const struct net_counters *c, struct err *e)
+{
+	return metrics_register(m, "net", id, net_fields, NELEM(net_fields), c, e);
 }
 
 static const struct metrics_field rng_fields[] = {
@@ -52,11 +94,41 @@ static const struct metrics_field rng_fields[] = {
 	METRICS_FIELD(struct rng_counters, entropy_event_count),
 	METRICS_FIELD(struct rng_counters, entropy_bytes),
 	METRICS_FIELD(struct rng_counters, host_rng_fails),
+	METRICS_FIELD(struct rng_counters, entropy_rate_limiter_throttled),
+	METRICS_FIELD(struct rng_counters, rate_limiter_event_count),
 };
 
 int metrics_add_rng(struct metrics *m, const struct rng_counters *c, struct err *e)
 {
 	return metrics_register(m, "entropy", NULL, rng_fields, NELEM(rng_fields), c, e);
+}
+
+static const struct metrics_field vsock_fields[] = {
+	METRICS_FIELD(struct vsock_counters, activate_fails),
+	METRICS_FIELD(struct vsock_counters, cfg_fails),
+	METRICS_FIELD(struct vsock_counters, rx_queue_event_fails),
+	METRICS_FIELD(struct vsock_counters, tx_queue_event_fails),
+	METRICS_FIELD(struct vsock_counters, ev_queue_event_fails),
+	METRICS_FIELD(struct vsock_counters, muxer_event_fails),
+	METRICS_FIELD(struct vsock_counters, conn_event_fails),
+	METRICS_FIELD(struct vsock_counters, rx_queue_event_count),
+	METRICS_FIELD(struct vsock_counters, tx_queue_event_count),
+	METRICS_FIELD(struct vsock_counters, rx_bytes_count),
+	METRICS_FIELD(struct vsock_counters, tx_bytes_count),
+	METRICS_FIELD(struct vsock_counters, rx_packets_count),
+	METRICS_FIELD(struct vsock_counters, tx_packets_count),
+	METRICS_FIELD(struct vsock_counters, conns_added),
+	METRICS_FIELD(struct vsock_counters, conns_killed),
+	METRICS_FIELD(struct vsock_counters, conns_removed),
+	METRICS_FIELD(struct vsock_counters, killq_resync),
+	METRICS_FIELD(struct vsock_counters, tx_flush_fails),
+	METRICS_FIELD(struct vsock_counters, tx_write_fails),
+	METRICS_FIELD(struct vsock_counters, rx_read_fails),
+};
+
+int metrics_add_vsock(struct metrics *m, const struct vsock_counters *c, struct err *e)
+{
+	return metrics_register(m, "vsock", NULL, vsock_fields, NELEM(vsock_fields), c, e);
 }
 
 static const struct metrics_field uart_fields[] = {

@@ -6,7 +6,9 @@
 #pragma once
 
 #include "virtio/blk.h"
+#include "virtio/net.h"
 #include "virtio/rng.h"
+#include "virtio/vsock.h"
 #include "vmm/core/metrics.h"
 #include "vmm/core/signals.h"
 #include "vmm/core/vcpu.h"
@@ -25,7 +27,11 @@ int metrics_add_process(struct metrics *m, const struct metrics_process *p, stru
 /* Also gives the drive its own group, block_ID. */
 int metrics_add_blk(
 	struct metrics *m, const char *id, const struct blk_counters *c, struct err *e) MUST_USE;
+/* Also gives the interface its own group, net_ID. */
+int metrics_add_net(
+	struct metrics *m, const char *id, const struct net_counters *c, struct err *e) MUST_USE;
 int metrics_add_rng(struct metrics *m, const struct rng_counters *c, struct err *e) MUST_USE;
+int metrics_add_vsock(struct metrics *m, const struct vsock_counters *c, struct err *e) MUST_USE;
 int metrics_add_uart(struct metrics *m, const struct uart_counters *c, struct err *e) MUST_USE;
 int metrics_add_i8042(struct metrics *m, const struct i8042_counters *c, struct err *e) MUST_USE;
 int metrics_add_signals(struct metrics *m, const struct signal_counters *c, struct err *e) MUST_USE;

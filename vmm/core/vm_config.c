@@ -20,7 +20,15 @@ void vm_config_fini(struct vm_config *c)
 		free(c->drives[i].path_on_host);
 		free(c->drives[i].partuuid);
 	}
+	for (uint32_t i = 0; i < c->net_count; i++) {
+		free(c->nets[i].iface_id);
+		free(c->nets[i].host_dev_name);
+		free(c->nets[i].passt_socket);
+		free(c->nets[i].guest_mac);
+	}
 	free(c->kernel_image_path);
+	free(c->vsock_uds_path);
+	free(c->vsock_id);
 	free(c->initrd_path);
 	free(c->boot_args);
 	free(c->log_path);

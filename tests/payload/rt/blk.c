@@ -11,7 +11,8 @@ uint8_t blk_request(struct vq *q, uint32_t type, uint64_t sector, void *buf, uin
 {
 	static struct blk_header header __attribute__((aligned(16)));
 	static volatile uint8_t status;
-	uint16_t data_flags = type == BLK_OUT ? VD_NEXT : VD_NEXT | VD_WRITE;
+	bool writes = type != BLK_OUT && type != BLK_DISCARD && type != BLK_WRITE_ZEROES;
+	uint16_t data_flags = !writes ? VD_NEXT : VD_NEXT | VD_WRITE;
 	struct vq_used_elem e;
 
 	header = (struct blk_header){type, 0, sector};

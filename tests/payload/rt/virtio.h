@@ -37,11 +37,14 @@
 #define VS_NEEDS_RESET 0x40u
 #define VS_FAILED      0x80u
 
-#define VF_INDIRECT  (1ull << 28)
-#define VF_EVENT_IDX (1ull << 29)
-#define VF_VERSION_1 (1ull << 32)
-#define VF_BLK_RO    (1ull << 5)
-#define VF_BLK_FLUSH (1ull << 9)
+#define VF_INDIRECT         (1ull << 28)
+#define VF_EVENT_IDX        (1ull << 29)
+#define VF_VERSION_1        (1ull << 32)
+#define VF_BLK_RO           (1ull << 5)
+#define VF_BLK_FLUSH        (1ull << 9)
+#define VF_BLK_MQ           (1ull << 12)
+#define VF_BLK_DISCARD      (1ull << 13)
+#define VF_BLK_WRITE_ZEROES (1ull << 14)
 
 #define VIRTIO_ID_BLK 2
 #define VIRTIO_ID_RNG 4
@@ -53,14 +56,16 @@
 #define VQ_INT_USED   1u /* VR_INT_STATUS */
 #define VQ_INT_CONFIG 2u
 
-#define BLK_IN     0
-#define BLK_OUT    1
-#define BLK_FLUSH  4
-#define BLK_GET_ID 8
-#define BLK_OK     0
-#define BLK_IOERR  1
-#define BLK_UNSUPP 2
-#define SECTOR     512u
+#define BLK_IN           0
+#define BLK_OUT          1
+#define BLK_FLUSH        4
+#define BLK_GET_ID       8
+#define BLK_DISCARD      11
+#define BLK_WRITE_ZEROES 13
+#define BLK_OK           0
+#define BLK_IOERR        1
+#define BLK_UNSUPP       2
+#define SECTOR           512u
 
 struct vdev {
 	uint64_t base, size;

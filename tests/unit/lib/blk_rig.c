@@ -81,6 +81,19 @@ uint64_t blk_rig_header(struct blk_rig *r, uint32_t type, uint64_t sector)
 	return at;
 }
 
+/* True if the device reads the data of such a request. */
+static bool blk_rig_type_reads(uint32_t type)
+{
+	return type == BLK_OUT || type == BLK_DISCARD || type == BLK_WRITE_ZEROES;
+}
+
+void blk_rig_drain(struct blk_rig *r)
+{
+	virtio_dev_lock(r->dev);
+	r->dev->ops->drain(r->dev);
+	virtio_dev_unlock(r->dev);
+}
+
 uint8_t blk_rig_send(struct blk_rig *r, const struct driver_buf *bufs, unsigned count)
 {
 	unsigned char *status = NULL;
@@ -95,6 +108,7 @@ uint8_t blk_rig_send(struct blk_rig *r, const struct driver_buf *bufs, unsigned 
 		*status = BLK_NOT_WRITTEN;
 	head = driver_chain(&r->drv, bufs, count);
 	virtio_dev_notify(r->dev, 0);
+	blk_rig_drain(r);
 	got = driver_poll(&r->drv, &u);
 	CHECK(got && u.id == head);
 	r->used_len = u.len;
@@ -109,7 +123,7 @@ uint8_t blk_rig_request(struct blk_rig *r, uint32_t type, uint64_t sector, const
 	uint64_t at = driver_alloc(&r->drv, len + 1u, GMEM_PAGE_SIZE);
 	uint64_t status = driver_alloc(&r->drv, 1, 1);
 	const struct driver_buf bufs[] = {
-		{header, 16, false}, {at, len, type != BLK_OUT}, {status, 1, true}};
+		{header, 16, false}, {at, len, !blk_rig_type_reads(type)}, {status, 1, true}};
 
 	if (data)
 		memcpy(driver_at(&r->drv, at), data, len);

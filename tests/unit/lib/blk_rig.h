@@ -5,7 +5,14 @@
 #include "tests/unit/lib/driver.h"
 #include "virtio/blk.h"
 
-enum { BLK_IN = 0, BLK_OUT = 1, BLK_FLUSH = 4, BLK_GET_ID = 8 };
+enum {
+	BLK_IN = 0,
+	BLK_OUT = 1,
+	BLK_FLUSH = 4,
+	BLK_GET_ID = 8,
+	BLK_DISCARD = 11,
+	BLK_WRITE_ZEROES = 13
+};
 enum { BLK_OK = 0, BLK_IOERR = 1, BLK_UNSUPP = 2, BLK_NOT_WRITTEN = 0xff };
 
 #define BLK_RIG_SECTORS 64u
@@ -35,6 +42,9 @@ void blk_rig_fini(struct blk_rig *r);
  */
 uint8_t blk_rig_request(struct blk_rig *r, uint32_t type, uint64_t sector, const void *data,
 	uint32_t len, unsigned char **ret_data);
+
+/* Everything taken so far is answered afterwards. */
+void blk_rig_drain(struct blk_rig *r);
 
 /* The same with the whole chain as the test cuts it; the last writable byte is the status. */
 uint8_t blk_rig_send(struct blk_rig *r, const struct driver_buf *bufs, unsigned count);
