@@ -121,6 +121,7 @@ static void blk_sync_submit(struct blk_engine *g)
 	(void)g;
 }
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): the engines' common signature */
 static struct blk_io *blk_sync_reap(struct blk_engine *g, int *ret_rc)
 {
 	(void)g;

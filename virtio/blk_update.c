@@ -54,7 +54,7 @@ int blk_update_path(struct virtio_dev *d, const char *path, struct err *e)
 {
 	struct blk *b = blk_of(d);
 	struct blk_config c = b->config;
-	struct blk_file f;
+	struct blk_file f = {.fd = -1};
 	char *copy = strdup(path);
 	int rc;
 

@@ -137,12 +137,12 @@ static void storm(uint64_t op)
 	struct vq_used_elem e;
 
 	for (uint32_t round = 0; round < 200; round++) {
-		for (uint16_t i = 0; i < NELEM(packets); i++) {
+		for (uint16_t i = 0; i < (uint16_t)NELEM(packets); i++) {
 			packets[i] = vsock_hdr(&sock, (uint16_t)op, round * 100 + i, 7);
 			vsock_post(&sock, i, &packets[i], sizeof(packets[i]), NULL, 0);
 		}
 		vq_kick(&sock.tx);
-		for (uint16_t i = 0; i < NELEM(packets); i++) {
+		for (uint16_t i = 0; i < (uint16_t)NELEM(packets); i++) {
 			(void)vsock_expect(&sock, VSOCK_RST);
 			EXPECT(vq_pop(&sock.tx, &e), "packet %u of round %u is not taken", i,
 				round);

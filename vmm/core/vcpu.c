@@ -212,8 +212,10 @@ static void *vcpu_thread(void *arg)
 	log_thread_name(name);
 	if (c->all->seccomp && seccomp_install(SECCOMP_ROLE_VCPU, &e) < 0) {
 		log_error("%s", e.msg);
-		c->all->end(c->all->end_ctx, VM_END_INTERNAL_ERROR);
-		return NULL;
+		(void)pthread_mutex_lock(&c->all->lock);
+		/* vcpus_start gives this up; the thread never runs the guest. */
+		c->all->unconfined = true;
+		(void)pthread_mutex_unlock(&c->all->lock);
 	}
 	while (vcpu_park(c)) {
 		if (c->index == 0)
@@ -260,6 +262,11 @@ int vcpus_start(struct vcpus *v, struct err *e)
 		}
 	}
 	vcpus_wait_parked(v, v->count);
+	if (v->unconfined) {
+		vcpus_stop(v);
+		return err_set(e, -EPERM,
+			"a vCPU thread could not put its system-call filter on (see the log)");
+	}
 	return 0;
 }
 

@@ -57,6 +57,7 @@ struct vcpus {
 	pthread_cond_t changed;
 	enum vcpu_gate gate; /* also read without the lock, as a hint */
 	uint32_t parked_count;
+	bool unconfined; /* some thread could not put its filter on; under the lock */
 };
 
 /* Creates count vCPUs on vm. Nothing runs. *v's borrowed fields are set by the caller after. */

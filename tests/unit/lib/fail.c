@@ -163,8 +163,7 @@ FAIL_PROTO(int, fallocate, (int fd, int mode, off_t off, off_t len))
 	return fail_now(FAIL_FALLOCATE, &max) ? -1 : __real_fallocate(fd, mode, off, len);
 }
 
-FAIL_PROTO(ssize_t, getrandom,
- (void *buf, size_t len, unsigned flags))
+FAIL_PROTO(ssize_t, getrandom, (void *buf, size_t len, unsigned flags))
 {
 	size_t max;
 

@@ -1,0 +1,11 @@
+net.o: tests/payload/rt/net.c tests/payload/rt/net.h \
+  tests/payload/rt/virtio.h tests/payload/rt/rt.h \
+  tests/payload/rt/layout.h
+
+tests/payload/rt/net.h:
+
+tests/payload/rt/virtio.h:
+
+tests/payload/rt/rt.h:
+
+tests/payload/rt/layout.h:

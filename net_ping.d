@@ -1,0 +1,11 @@
+net_ping.o: tests/payload/net_ping.c tests/payload/rt/net.h \
+  tests/payload/rt/virtio.h tests/payload/rt/rt.h \
+  tests/payload/rt/layout.h
+
+tests/payload/rt/net.h:
+
+tests/payload/rt/virtio.h:
+
+tests/payload/rt/rt.h:
+
+tests/payload/rt/layout.h:

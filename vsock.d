@@ -1,0 +1,11 @@
+vsock.o: tests/payload/rt/vsock.c tests/payload/rt/vsock.h \
+  tests/payload/rt/virtio.h tests/payload/rt/rt.h \
+  tests/payload/rt/layout.h
+
+tests/payload/rt/vsock.h:
+
+tests/payload/rt/virtio.h:
+
+tests/payload/rt/rt.h:
+
+tests/payload/rt/layout.h:
