@@ -103,6 +103,7 @@ static const struct schema_row drive_rows[] = {
 		&rate_limiter_schema, SCHEMA_NULLABLE),
 	/* Ours. */
 	SCHEMA_BOOL("direct", struct vm_drive_config, direct, false, SCHEMA_NULLABLE),
+	SCHEMA_BOOL("io_thread", struct vm_drive_config, io_thread, false, SCHEMA_NULLABLE),
 	SCHEMA_UINT(
 		"queues", struct vm_drive_config, queues, 1, VIRTIO_QUEUES_MAX, 1, SCHEMA_NULLABLE),
 };

@@ -11,75 +11,18 @@
  * Linux does not boot. --irqfd adds an interrupt line with an eventfd, --ioeventfd a doorbell, as any
  * monitor with devices has them: they cost little to make, and perhaps much when the VM is closed.
  */
-#include <elf.h>
-#include <fcntl.h>
-#include <linux/kvm.h>
-#include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/eventfd.h>
-#include <sys/ioctl.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
+#include "bench/floor_vm.h"
 
-#define FLOOR_MEMORY_SIZE (128ull << 20)
-#define FLOOR_START_INFO  0x6000u
-#define FLOOR_PVH_MAGIC   0x336ec578u
-#define FLOOR_NOTE_PVH    18u
+#include <sys/eventfd.h>
+
 #define FLOOR_COM1        0x3f8
 #define FLOOR_I8042       0x64
 #define FLOOR_I8042_RESET 0xfe
-#define FLOOR_PIN_COUNT   24
 #define FLOOR_PIN         4
 #define FLOOR_DOORBELL    0xc0001050ull
-#define FLOOR_CPUID_MAX   256
 
-struct floor {
-	int kvm_fd, vm_fd, vcpu_fd;
-	struct kvm_run *run;
-	unsigned char *memory;
-	bool with_cpuid, with_irqfd, with_ioeventfd;
-};
-
-static _Noreturn void floor_die(const char *what)
+static void floor_add_options(const struct floor *f)
 {
-	perror(what);
-	exit(1);
-}
-
-static int floor_ioctl(int fd, unsigned long request, void *arg, const char *what)
-{
-	int rc = ioctl(fd, request, arg);
-
-	if (rc < 0)
-		floor_die(what);
-	return rc;
-}
-
-static void floor_create(struct floor *f)
-{
-	struct kvm_userspace_memory_region slot = {.memory_size = FLOOR_MEMORY_SIZE};
-	struct kvm_enable_cap split = {.cap = KVM_CAP_SPLIT_IRQCHIP, .args = {FLOOR_PIN_COUNT}};
-	int run_size;
-
-	f->kvm_fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
-	if (f->kvm_fd < 0)
-		floor_die("/dev/kvm");
-	f->vm_fd = floor_ioctl(f->kvm_fd, KVM_CREATE_VM, NULL, "KVM_CREATE_VM");
-	f->memory = mmap(NULL, FLOOR_MEMORY_SIZE, PROT_READ | PROT_WRITE,
-		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (f->memory == MAP_FAILED)
-		floor_die("mmap");
-	slot.userspace_addr = (unsigned long)f->memory;
-	floor_ioctl(f->vm_fd, KVM_SET_USER_MEMORY_REGION, &slot, "KVM_SET_USER_MEMORY_REGION");
-	floor_ioctl(f->vm_fd, KVM_ENABLE_CAP, &split, "KVM_CAP_SPLIT_IRQCHIP");
-	f->vcpu_fd = floor_ioctl(f->vm_fd, KVM_CREATE_VCPU, NULL, "KVM_CREATE_VCPU");
-	run_size = floor_ioctl(f->kvm_fd, KVM_GET_VCPU_MMAP_SIZE, NULL, "KVM_GET_VCPU_MMAP_SIZE");
-	f->run = mmap(NULL, (size_t)run_size, PROT_READ | PROT_WRITE, MAP_SHARED, f->vcpu_fd, 0);
-	if (f->run == MAP_FAILED)
-		floor_die("mmap of the vCPU");
 	if (f->with_irqfd) {
 		struct kvm_irqfd line = {.gsi = FLOOR_PIN};
 
@@ -92,94 +35,6 @@ static void floor_create(struct floor *f)
 		bell.fd = eventfd(0, EFD_CLOEXEC);
 		floor_ioctl(f->vm_fd, KVM_IOEVENTFD, &bell, "KVM_IOEVENTFD");
 	}
-}
-
-static void floor_set_cpuid(const struct floor *f)
-{
-	static union {
-		struct kvm_cpuid2 head;
-		unsigned char bytes[sizeof(struct kvm_cpuid2) +
-				    FLOOR_CPUID_MAX * sizeof(struct kvm_cpuid_entry2)];
-	} table;
-
-	table.head.nent = FLOOR_CPUID_MAX;
-	floor_ioctl(f->kvm_fd, KVM_GET_SUPPORTED_CPUID, &table, "KVM_GET_SUPPORTED_CPUID");
-	floor_ioctl(f->vcpu_fd, KVM_SET_CPUID2, &table, "KVM_SET_CPUID2");
-}
-
-/* The payloads are ours, so this checks no more than that a read succeeds. */
-static void floor_read(int fd, void *to, size_t len, Elf64_Off from)
-{
-	if (pread(fd, to, len, (off_t)from) != (ssize_t)len)
-		floor_die("reading the kernel");
-}
-
-static unsigned floor_find_entry(int fd, const Elf64_Phdr *p)
-{
-	unsigned char note[4096];
-
-	floor_read(fd, note, p->p_filesz < sizeof(note) ? p->p_filesz : sizeof(note), p->p_offset);
-	for (size_t at = 0; at + sizeof(Elf64_Nhdr) < p->p_filesz && at + 20 < sizeof(note);) {
-		Elf64_Nhdr h;
-		unsigned entry;
-
-		memcpy(&h, note + at, sizeof(h));
-		memcpy(&entry, note + at + sizeof(h) + 4, sizeof(entry));
-		if (h.n_type == FLOOR_NOTE_PVH && h.n_namesz == 4)
-			return entry;
-		at += sizeof(h) + ((h.n_namesz + 3) & ~3u) + ((h.n_descsz + 3) & ~3u);
-	}
-	return 0;
-}
-
-static unsigned floor_load(const struct floor *f, const char *path)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	unsigned entry = 0;
-	Elf64_Phdr phdrs[16];
-	Elf64_Ehdr ehdr;
-
-	if (fd < 0)
-		floor_die(path);
-	floor_read(fd, &ehdr, sizeof(ehdr), 0);
-	if (ehdr.e_phnum > 16)
-		floor_die("too many program headers");
-	floor_read(fd, phdrs, ehdr.e_phnum * sizeof(phdrs[0]), ehdr.e_phoff);
-	for (int i = 0; i < ehdr.e_phnum; i++) {
-		const Elf64_Phdr *p = &phdrs[i];
-
-		if (p->p_type == PT_LOAD && p->p_paddr + p->p_filesz <= FLOOR_MEMORY_SIZE)
-			floor_read(fd, f->memory + p->p_paddr, p->p_filesz, p->p_offset);
-		else if (p->p_type == PT_NOTE && !entry)
-			entry = floor_find_entry(fd, p);
-	}
-	close(fd);
-	return entry;
-}
-
-/* 32-bit protected mode with flat segments, ebx = start_info: the PVH entry. */
-static void floor_set_registers(const struct floor *f, unsigned entry)
-{
-	struct kvm_segment flat = {.limit = 0xffffffff,
-		.selector = 0x18,
-		.type = 3,
-		.present = 1,
-		.s = 1,
-		.db = 1,
-		.g = 1};
-	struct kvm_regs regs = {.rip = entry, .rflags = 2, .rbx = FLOOR_START_INFO};
-	unsigned magic = FLOOR_PVH_MAGIC;
-	struct kvm_sregs sregs;
-
-	memcpy(f->memory + FLOOR_START_INFO, &magic, sizeof(magic));
-	floor_ioctl(f->vcpu_fd, KVM_GET_SREGS, &sregs, "KVM_GET_SREGS");
-	sregs.ds = sregs.es = sregs.fs = sregs.gs = sregs.ss = flat;
-	flat.selector = 0x10;
-	flat.type = 0xb;
-	sregs.cs = flat;
-	sregs.cr0 = 0x31;
-	floor_ioctl(f->vcpu_fd, KVM_SET_SREGS, &sregs, "KVM_SET_SREGS");
-	floor_ioctl(f->vcpu_fd, KVM_SET_REGS, &regs, "KVM_SET_REGS");
 }
 
 static int floor_run(const struct floor *f)
@@ -222,6 +77,7 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	floor_create(&f);
+	floor_add_options(&f);
 	if (f.with_cpuid)
 		floor_set_cpuid(&f);
 	floor_set_registers(&f, floor_load(&f, kernel));

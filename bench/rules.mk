@@ -2,8 +2,8 @@
 # The programs that measure. Static, as mayfly-vmm is, so that all start alike; empty has not even
 # a C library.
 
-BENCH_PROGRAMS := $(addprefix $(B)/bench/,empty floor launch timeline init)
-BENCH_FLAGS    := -std=c11 -D_GNU_SOURCE -O2 -fno-common -static $(WARN)
+BENCH_PROGRAMS := $(addprefix $(B)/bench/,empty floor launch timeline init guest blk_floor net_peer vsock_peer bell_floor)
+BENCH_FLAGS    := -std=c11 -D_GNU_SOURCE -O2 -fno-common -static -I. $(WARN)
 
 .PHONY: bench-programs
 bench-programs: $(BENCH_PROGRAMS)
@@ -13,4 +13,7 @@ $(B)/bench/empty $(B)/bench/init: BENCH_FLAGS += -nostdlib -fno-builtin -fno-sta
 $(B)/bench/%: bench/%.c bench/rules.mk
 	@echo "  CC    $@"
 	@mkdir -p $(@D)
-	@$(CC) $(BENCH_FLAGS) -o $@ $<
+	@$(CC) $(BENCH_FLAGS) -o $@ $< $(BENCH_LIBS)
+
+$(B)/bench/blk_floor: BENCH_LIBS := -luring
+$(B)/bench/floor $(B)/bench/bell_floor: bench/floor_vm.h

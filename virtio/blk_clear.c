@@ -19,8 +19,8 @@ int blk_file_fallocate_mode(enum blk_op op)
 }
 
 /*
- * #syscalls:main fallocate:1=FALLOC_FL_PUNCH_HOLE|FALLOC_FL_KEEP_SIZE
- * #syscalls:main fallocate:1=FALLOC_FL_ZERO_RANGE|FALLOC_FL_KEEP_SIZE
+ * #syscalls:main,io fallocate:1=FALLOC_FL_PUNCH_HOLE|FALLOC_FL_KEEP_SIZE
+ * #syscalls:main,io fallocate:1=FALLOC_FL_ZERO_RANGE|FALLOC_FL_KEEP_SIZE
  */
 static int blk_clear_fallocate(struct blk_file *f, enum blk_op op, uint64_t at, uint64_t len)
 {
@@ -32,7 +32,7 @@ static int blk_clear_fallocate(struct blk_file *f, enum blk_op op, uint64_t at, 
 	return rc < 0 ? -errno : 0;
 }
 
-/* #syscalls:main pwrite64 */
+/* #syscalls:main,io pwrite64 */
 static int blk_clear_write(struct blk_file *f, uint64_t at, uint64_t len)
 {
 	static _Alignas(GMEM_PAGE_SIZE) unsigned char zeroes[BLK_BOUNCE_SIZE]; /* stays so */

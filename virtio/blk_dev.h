@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The inside of a block device, shared by its files: blk.c is the device and its queues,
- * blk_request.c is what one request means, blk_update.c changes a running device.
+ * The inside of a block device, shared by its files: blk.c makes the device, blk_serve.c serves its
+ * queues, blk_request.c is what one request means, blk_update.c changes a running device.
  *
  * A request is taken from the queue into a struct blk_req of a fixed pool and stays there until it
  * is answered. It is one or more pieces of work for the engine, one after the other: a write may
@@ -31,7 +31,8 @@ struct blk_range {
 
 struct blk_req {
 	struct blk_io io;     /* first: what engines give back */
-	struct blk_req *next; /* in the free list */
+	struct blk_req *next; /* in the free list, or of those put aside */
+	int res;              /* put aside: what the engine's settle is to judge */
 	uint16_t queue;
 	uint32_t type;       /* as the header said */
 	uint64_t data_len;   /* bytes that the request's data part gets, if it succeeds */
@@ -55,7 +56,9 @@ struct blk {
 	struct blk_req *reqs;      /* owned, BLK_REQS_MAX; their pages are touched when used */
 	uint32_t reqs_used;        /* of these; the others have never been needed */
 	struct blk_req *free;      /* most recently used first */
+	struct blk_req *aside;     /* collected by a thread that must not go on with them */
 	uint32_t in_flight;
+	uint32_t queue_in_flight[VIRTIO_QUEUES_MAX];
 	/* A bit per queue: */
 	uint32_t to_signal; /* something was pushed since the last interrupt */
 	uint32_t throttled; /* waits for the timer */
@@ -82,8 +85,18 @@ uint8_t blk_req_failed(struct blk *b, struct blk_req *r, int rc);
 /* Answers: status byte, counters, used ring. r is free afterwards. */
 void blk_req_finish(struct blk *b, struct blk_req *r, uint8_t status);
 
-/* Nothing is in flight afterwards. Either all is answered, or the driver is forgotten. */
-void blk_quiesce(struct blk *b, bool answer);
+/* For struct virtio_ops. */
+void blk_notify(struct virtio_dev *d, uint16_t q);
+void blk_queue_stop(struct virtio_dev *d, uint16_t q);
+
+/* Nothing is in flight after either. Answers everything; owner thread, or the owner rests. */
+void blk_finish_all(struct blk *b);
+/* Answers nothing; any thread. */
+void blk_forget_all(struct blk *b);
+
+/* What the event loop calls. */
+void blk_on_completion(void *ctx, uint32_t events);
+void blk_on_timer(void *ctx);
 
 /* Queues that wait for the rate limiter are looked at again in the next turn. */
 void blk_unthrottle(struct blk *b);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Opening the backing file of a block device. See blk_file.h. All of it happens at set-up. */
+/*
+ * Opening the backing file of a block device. See blk_file.h. At set-up, and when the API gives a
+ * running drive another file or asks for its size again: hence the rules, of the main thread alone.
+ */
 #include "virtio/blk_file.h"
 
 #include "vmm/base/cleanup.h"
@@ -21,7 +24,11 @@ static int blk_file_err(const struct blk_config *c, int code, struct err *e)
 		strerror(-code), -code, c->path ? c->path : "(passed fd)");
 }
 
-/* An fd that was passed in must allow what the configuration asks for. */
+/*
+ * An fd that was passed in must allow what the configuration asks for.
+ *
+ * #syscalls:main fcntl:1=F_GETFL fcntl:1=F_SETFL
+ */
 static int blk_file_adopt_fd(const struct blk_config *c, struct err *e)
 {
 	int flags = fcntl(c->fd, F_GETFL);
@@ -38,6 +45,7 @@ static int blk_file_adopt_fd(const struct blk_config *c, struct err *e)
 	return 0;
 }
 
+/* #syscalls:main newfstatat:3=AT_EMPTY_PATH ioctl:1=BLKGETSIZE64 */
 int blk_file_measure(struct blk_file *f, const struct blk_config *c, struct err *e)
 {
 	char id[64];
@@ -64,7 +72,11 @@ int blk_file_measure(struct blk_file *f, const struct blk_config *c, struct err 
 	return 0;
 }
 
-/* The smallest length that direct I/O takes on this file. Nothing but trying tells everywhere. */
+/*
+ * The smallest length that direct I/O takes on this file. Nothing but trying tells everywhere.
+ *
+ * #syscalls:main pread64
+ */
 static int blk_file_probe_align(struct blk_file *f, const struct blk_config *c, struct err *e)
 {
 	int rc = posix_memalign(&f->bounce, GMEM_PAGE_SIZE, BLK_BOUNCE_SIZE);
@@ -83,6 +95,7 @@ static int blk_file_probe_align(struct blk_file *f, const struct blk_config *c, 
 		c->drive_id);
 }
 
+/* #syscalls:main openat:2&~O_CREAT|O_TRUNC */
 int blk_file_open(struct blk_file *f, const struct blk_config *c, struct err *e)
 {
 	int mode = (c->read_only ? O_RDONLY : O_RDWR) | (c->direct ? O_DIRECT : 0);
@@ -113,6 +126,7 @@ uint64_t blk_file_sectors(const struct blk_file *f)
 	return ALIGN_DOWN(f->size, (uint64_t)f->align) / BLK_SECTOR_SIZE;
 }
 
+/* #syscalls:main close */
 void blk_file_close(struct blk_file *f)
 {
 	fd_close(&f->fd);

@@ -69,8 +69,10 @@ struct blk_engine_ops {
 	int (*start)(struct blk_engine *g, struct blk_io *io);
 	/* Gives the kernel what was started since the last time: once a batch. */
 	void (*submit)(struct blk_engine *g);
-	/* Something that is done, and how; NULL if there is nothing. */
-	struct blk_io *(*reap)(struct blk_engine *g, int *ret_rc);
+	/* Something that the kernel is done with, and its raw result; NULL if there is nothing. */
+	struct blk_io *(*reap)(struct blk_engine *g, int *ret_res);
+	/* What that result means, as start says it. It may start the rest: owner thread only. */
+	int (*settle)(struct blk_engine *g, struct blk_io *io, int res);
 	/* Sleeps until reap has something. Only if something is in flight. */
 	void (*wait)(struct blk_engine *g);
 	/* The file has been replaced; nothing is in flight. */

@@ -231,6 +231,7 @@ void blk_req_finish(struct blk *b, struct blk_req *r, uint8_t status)
 		written = c->wr_bytes; /* no gap between data and status */
 	vq_push(&b->dev.vqs[r->queue], c, (uint32_t)written);
 	b->to_signal |= 1u << r->queue;
+	b->queue_in_flight[r->queue]--;
 	r->next = b->free;
 	b->free = r;
 	b->in_flight--;

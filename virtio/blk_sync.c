@@ -24,7 +24,7 @@ bool blk_file_iov_aligned(const struct blk_file *f, const struct iovec *iov, int
 
 /*
  * One step, at most len bytes. Bytes moved or -errno; 0 is the end of a file that has shrunk.
- * #syscalls:main preadv pwritev
+ * #syscalls:main,io preadv pwritev
  */
 static ssize_t blk_sync_step(
 	struct blk_file *f, const struct iovec *iov, int count, bool write, uint64_t at)
@@ -83,7 +83,7 @@ static int blk_sync_transfer(struct blk_file *f, const struct blk_io *io)
 	return 0;
 }
 
-/* #syscalls:main fdatasync */
+/* #syscalls:main,io fdatasync */
 static int blk_sync_flush(struct blk_file *f)
 {
 	int rc;
@@ -122,11 +122,18 @@ static void blk_sync_submit(struct blk_engine *g)
 }
 
 /* NOLINTNEXTLINE(readability-non-const-parameter): the engines' common signature */
-static struct blk_io *blk_sync_reap(struct blk_engine *g, int *ret_rc)
+static struct blk_io *blk_sync_reap(struct blk_engine *g, int *ret_res)
 {
 	(void)g;
-	(void)ret_rc;
+	(void)ret_res;
 	return NULL;
+}
+
+static int blk_sync_settle(struct blk_engine *g, struct blk_io *io, int res)
+{
+	(void)g;
+	(void)io;
+	return res;
 }
 
 /* Nothing is ever in flight. */
@@ -152,6 +159,7 @@ static const struct blk_engine_ops blk_sync_ops = {
 	.start = blk_sync_start,
 	.submit = blk_sync_submit,
 	.reap = blk_sync_reap,
+	.settle = blk_sync_settle,
 	.wait = blk_sync_wait,
 	.set_file = blk_sync_set_file,
 	.destroy = blk_sync_destroy,

@@ -40,8 +40,8 @@ static struct blk_uring *blk_uring_of(struct blk_engine *g)
 /*
  * Also sleeps until something is complete if wait is set. A vCPU waits when its reset finds
  * requests in flight.
- * #syscalls:main io_uring_enter:3=0,4=0
- * #syscalls:main,vcpu io_uring_enter:3=IORING_ENTER_GETEVENTS,4=0
+ * #syscalls:main,io io_uring_enter:3=0,4=0
+ * #syscalls:main,io,vcpu io_uring_enter:3=IORING_ENTER_GETEVENTS,4=0
  */
 static void blk_uring_enter(struct blk_uring *u, bool wait)
 {
@@ -152,8 +152,9 @@ static int blk_uring_start(struct blk_engine *g, struct blk_io *io)
 }
 
 /* What a completion means: 0, -errno, or BLK_IN_FLIGHT if the rest has been started. */
-static int blk_uring_completed(struct blk_uring *u, struct blk_io *io, int res)
+static int blk_uring_settle(struct blk_engine *g, struct blk_io *io, int res)
 {
+	struct blk_uring *u = blk_uring_of(g);
 	bool transfer = io->op == BLK_OP_READ || io->op == BLK_OP_WRITE;
 
 	if (res == -EINTR || res == -EAGAIN)
@@ -170,23 +171,21 @@ static int blk_uring_completed(struct blk_uring *u, struct blk_io *io, int res)
 	return blk_uring_queue(u, io) ? BLK_IN_FLIGHT : blk_file_run(u->base.file, io);
 }
 
-static struct blk_io *blk_uring_reap(struct blk_engine *g, int *ret_rc)
+static struct blk_io *blk_uring_reap(struct blk_engine *g, int *ret_res)
 {
 	struct blk_uring *u = blk_uring_of(g);
 	struct io_uring_cqe *cqe;
+	struct blk_io *io;
 
-	while (io_uring_peek_cqe(&u->ring, &cqe) == 0) {
-		struct blk_io *io = io_uring_cqe_get_data(cqe);
-		int res = cqe->res;
-
-		io_uring_cqe_seen(&u->ring, cqe);
-		*ret_rc = blk_uring_completed(u, io, res);
-		if (*ret_rc != BLK_IN_FLIGHT)
-			return io;
-	}
-	return NULL;
+	if (io_uring_peek_cqe(&u->ring, &cqe) != 0)
+		return NULL;
+	io = io_uring_cqe_get_data(cqe);
+	*ret_res = cqe->res;
+	io_uring_cqe_seen(&u->ring, cqe);
+	return io;
 }
 
+/* #syscalls:main io_uring_register:1=IORING_REGISTER_FILES_UPDATE */
 static int blk_uring_set_file(struct blk_engine *g, struct blk_file *f)
 {
 	int rc = io_uring_register_files_update(&blk_uring_of(g)->ring, 0, &f->fd, 1);
@@ -208,6 +207,7 @@ static const struct blk_engine_ops blk_uring_ops = {
 	.start = blk_uring_start,
 	.submit = blk_uring_submit,
 	.reap = blk_uring_reap,
+	.settle = blk_uring_settle,
 	.wait = blk_uring_wait,
 	.set_file = blk_uring_set_file,
 	.destroy = blk_uring_destroy,

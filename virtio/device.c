@@ -261,6 +261,15 @@ struct vq *virtio_dev_queue_setup(struct virtio_dev *d, uint32_t q)
 	return &d->vqs[q];
 }
 
+void virtio_dev_queue_stop(struct virtio_dev *d, uint32_t q)
+{
+	if (q >= d->queue_count)
+		return;
+	if (d->activated && d->vqs[q].desc && d->ops->queue_stop)
+		d->ops->queue_stop(d, (uint16_t)q);
+	vq_disable(&d->vqs[q]);
+}
+
 void virtio_dev_notify(struct virtio_dev *d, uint16_t q)
 {
 	virtio_dev_lock(d);

@@ -49,6 +49,11 @@ struct virtio_ops {
 	int (*activate)(struct virtio_dev *d);
 	/* The driver kicked queue q. Never called before activate or after reset. */
 	void (*notify)(struct virtio_dev *d, uint16_t q);
+	/*
+	 * The driver stops queue q of a live device: nothing of it in flight afterwards. On the
+	 * vCPU's thread. May be NULL: never any.
+	 */
+	void (*queue_stop)(struct virtio_dev *d, uint16_t q);
 	/* Forget the driver: nothing in flight afterwards, guest RAM no longer touched. */
 	void (*reset)(struct virtio_dev *d);
 	/* Finish or park what is in flight, so that state is complete. May be NULL: never any. */
@@ -161,6 +166,9 @@ void virtio_dev_config_changed(struct virtio_dev *d);
  * yet), else NULL. With the lock held.
  */
 struct vq *virtio_dev_queue_setup(struct virtio_dev *d, uint32_t q);
+
+/* The driver wrote 0 to the queue's ready register. With the lock held. */
+void virtio_dev_queue_stop(struct virtio_dev *d, uint32_t q);
 
 /* The driver wrote the status register (virtio 1.2 §3.1.1): negotiates, activates, resets. */
 void virtio_dev_write_status(struct virtio_dev *d, uint32_t status);

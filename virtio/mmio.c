@@ -190,9 +190,7 @@ static void mmio_write_queue(struct virtio_mmio *t, uint64_t off, uint32_t value
 	struct vq *q = virtio_dev_queue_setup(t->dev, t->st.queue_sel);
 
 	if (off == REG_QUEUE_READY && value == 0) { /* a queue may be stopped at any time */
-		q = mmio_queue(t);
-		if (q)
-			vq_disable(q);
+		virtio_dev_queue_stop(t->dev, t->st.queue_sel);
 		return;
 	}
 	if (!q) {
@@ -339,14 +337,9 @@ void virtio_mmio_fini(struct virtio_mmio *t)
 	*t = (struct virtio_mmio){0};
 }
 
-/* #syscalls:main read */
 void virtio_mmio_kicked(struct virtio_mmio *t, uint16_t q)
 {
-	uint64_t count;
-
-	/* Emptied before the queue is looked at: a kick that comes later is not lost. */
-	if (read(t->kick_fd[q], &count, sizeof(count)) == sizeof(count))
-		virtio_dev_notify(t->dev, q);
+	virtio_dev_notify(t->dev, q);
 }
 
 void virtio_mmio_save(const struct virtio_mmio *t, struct virtio_mmio_state *ret)

@@ -35,8 +35,9 @@ int virtio_mmio_init(struct virtio_mmio *t, struct virtio_dev *dev, struct err *
 void virtio_mmio_fini(struct virtio_mmio *t);
 
 /*
- * kick_fd[q] is readable: empties it and lets the device look at queue q. Level-triggered waiting
- * suits, and is how a device that has used up its batch is called again. Main thread.
+ * kick_fd[q] was signalled. It is to be waited for edge-triggered and never read, which saves a system call
+ * for each kick: a signal that comes while the device looks at the queue is another edge, also its own,
+ * by which a device that has used up its batch is called again. Main thread, or the device's I/O thread.
  */
 void virtio_mmio_kicked(struct virtio_mmio *t, uint16_t q);
 

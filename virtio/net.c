@@ -97,34 +97,16 @@ int net_set_pairs(struct net *n, uint16_t count)
 	return rc;
 }
 
-static const struct {
-	uint32_t offload;
-	uint8_t guest_bits[2], host_bits[2]; /* the same number twice if there is only one */
-} net_offload_features[] = {
-	{NET_OFFLOAD_CSUM, {NET_F_GUEST_CSUM, NET_F_GUEST_CSUM}, {NET_F_CSUM, NET_F_CSUM}},
-	{NET_OFFLOAD_TSO4, {NET_F_GUEST_TSO4, NET_F_GUEST_TSO4},
-		{NET_F_HOST_TSO4, NET_F_HOST_TSO4}},
-	{NET_OFFLOAD_TSO6, {NET_F_GUEST_TSO6, NET_F_GUEST_TSO6},
-		{NET_F_HOST_TSO6, NET_F_HOST_TSO6}},
-	{NET_OFFLOAD_UFO, {NET_F_GUEST_UFO, NET_F_GUEST_UFO}, {NET_F_HOST_UFO, NET_F_HOST_UFO}},
-	{NET_OFFLOAD_USO, {NET_F_GUEST_USO4, NET_F_GUEST_USO6}, {NET_F_HOST_USO, NET_F_HOST_USO}},
-};
-
 /* Tells the back end what the driver accepted: once, at the first kick after DRIVER_OK. */
 static void net_arm(struct net *n)
 {
-	uint32_t offloads = 0;
+	uint32_t offloads;
 	int rc;
 
 	if (n->armed || !n->link_up)
 		return;
 	n->armed = true;
-	for (size_t i = 0; i < NELEM(net_offload_features); i++)
-		if (virtio_has(&n->dev, net_offload_features[i].guest_bits[0]) &&
-			virtio_has(&n->dev, net_offload_features[i].guest_bits[1]))
-			offloads |= net_offload_features[i].offload;
-	if (!(offloads & NET_OFFLOAD_CSUM))
-		offloads = 0; /* virtio 1.2 §5.1.3.1: the others need it */
+	offloads = net_offloads_accepted(&n->dev);
 	rc = n->backend->ops->set_offloads(n->backend, offloads);
 	if (rc == 0)
 		rc = net_set_pairs(n, n->st.active_pairs);
@@ -203,6 +185,17 @@ static void net_on_tx_timer(void *ctx)
 	virtio_dev_unlock(&n->dev);
 }
 
+static void net_on_refill_timer(void *ctx)
+{
+	struct net *n = ctx;
+
+	virtio_dev_lock(&n->dev);
+	for (uint16_t i = 0; i < n->st.active_pairs; i++)
+		if (refill_tick(&n->pairs[i].refill, &n->refill_timer) && net_live(n) && n->armed)
+			net_rx_run(&n->pairs[i]);
+	virtio_dev_unlock(&n->dev);
+}
+
 /* On a vCPU thread: the owner's thread starts by the kick. */
 static int net_activate(struct virtio_dev *d)
 {
@@ -221,6 +214,15 @@ static void net_reset(struct virtio_dev *d)
 		net_rx_forget(&n->pairs[i]);
 		n->pairs[i].rx_wanted = n->pairs[i].tx_blocked = false;
 	}
+}
+
+/* Nothing of a transmit queue is kept between two kicks. */
+static void net_queue_stop(struct virtio_dev *d, uint16_t q)
+{
+	struct net *n = net_of(d);
+
+	if (q % 2 == 0 && q / 2 < n->backend->pair_count)
+		net_rx_forget(&n->pairs[q / 2]);
 }
 
 static void net_drain(struct virtio_dev *d)
@@ -273,6 +275,7 @@ static void net_destroy(struct virtio_dev *d)
 			loop_del(n->loop, &n->pairs[i].source);
 	rate_timer_fini(&n->rx_timer);
 	rate_timer_fini(&n->tx_timer);
+	rate_timer_fini(&n->refill_timer);
 	n->backend->ops->close(n->backend);
 	virtio_dev_fini(d);
 	free(n->iface_id);
@@ -288,29 +291,13 @@ static const struct virtio_ops net_ops = {
 	.config_size = sizeof(struct net_space),
 	.activate = net_activate,
 	.notify = net_notify,
+	.queue_stop = net_queue_stop,
 	.reset = net_reset,
 	.drain = net_drain,
 	.config_read = net_config_read,
 	.load = net_load,
 	.destroy = net_destroy,
 };
-
-static uint64_t net_features(const struct net_config *c, const struct net_backend *b)
-{
-	uint64_t features = 1ULL << NET_F_MRG_RXBUF | 1ULL << NET_F_STATUS;
-
-	for (size_t i = 0; i < NELEM(net_offload_features); i++)
-		for (int k = 0; k < 2 && (b->offloads & net_offload_features[i].offload); k++)
-			features |= 1ULL << net_offload_features[i].guest_bits[k] |
-				    1ULL << net_offload_features[i].host_bits[k];
-	if (c->guest_mac)
-		features |= 1ULL << NET_F_MAC;
-	if (c->mtu)
-		features |= 1ULL << NET_F_MTU;
-	if (b->pair_count > 1)
-		features |= 1ULL << NET_F_CTRL_VQ | 1ULL << NET_F_MQ;
-	return features;
-}
 
 static int net_init_limits(struct net *n, const struct net_config *c, struct err *e)
 {
@@ -323,8 +310,12 @@ static int net_init_limits(struct net *n, const struct net_config *c, struct err
 	if (rc < 0)
 		return rc;
 	rc = rate_timer_init(&n->tx_timer, n->loop, net_on_tx_timer, n, e);
-	if (rc < 0)
+	if (rc == 0)
+		rc = rate_timer_init(&n->refill_timer, n->loop, net_on_refill_timer, n, e);
+	if (rc < 0) {
 		rate_timer_fini(&n->rx_timer);
+		rate_timer_fini(&n->tx_timer);
+	}
 	return rc;
 }
 

@@ -10,7 +10,7 @@
  *
  *	receive      watched  goes on by
  *	waiting      EPOLLIN  a frame
- *	starved      no       a kick of the receive queue
+ *	starved      no       a kick of the receive queue, or refill_timer (refill.h)
  *	throttled    no       the timer; one frame is held, inside the buffers it goes to
  *	off          no       net_arm, at the first kick after DRIVER_OK (activate kicks)
  *
@@ -20,6 +20,7 @@
 #pragma once
 
 #include "virtio/net_backend.h"
+#include "virtio/refill.h"
 
 #define NET_F_CSUM       0u
 #define NET_F_GUEST_CSUM 1u
@@ -79,6 +80,7 @@ struct net_pair {
 	uint32_t watched; /* the source is on the loop for these events; owner thread */
 	struct loop_source source;
 	struct net_rx rx;
+	struct refill refill; /* of the receive queue */
 };
 
 struct net {
@@ -93,6 +95,7 @@ struct net {
 	struct net_pair pairs[NET_PAIRS_MAX];
 	struct rate_limiter rx_limiter, tx_limiter;
 	struct rate_timer rx_timer, tx_timer;
+	struct rate_timer refill_timer;
 	struct chain chain;                    /* the request at hand */
 	struct iovec iov[NET_RX_SEGS_MAX + 2]; /* of the frame at hand */
 };
@@ -131,9 +134,16 @@ void net_watch(struct net_pair *p);
 /* The back end is gone: the link goes down, nothing is watched any more. */
 void net_link_lost(struct net *n, int rc);
 
+/* To offer, with this configuration over this back end. */
+uint64_t net_features(const struct net_config *c, const struct net_backend *b);
+
+/* NET_OFFLOAD_* that the driver takes in received frames. */
+uint32_t net_offloads_accepted(const struct virtio_dev *d);
+
 /* Pairs below st.active_pairs carry frames, the others are not watched. */
 int net_set_pairs(struct net *n, uint16_t count);
 
-/* Buffers go back unused, as if never taken; a held frame is lost. Any thread, with the lock. */
+/* Any thread, with the lock. Buffers go back unused, as if never taken; a held frame is lost. */
 void net_rx_release(struct net_pair *p);
+/* The receive queue is not the driver's any more. */
 void net_rx_forget(struct net_pair *p);

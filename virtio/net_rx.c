@@ -21,14 +21,18 @@ static struct chain_seg *net_rx_seg_at(struct net_rx *rx, uint32_t i)
 	return &rx->segs[(rx->seg_first + i) % NET_RX_SEGS_MAX];
 }
 
-void net_rx_forget(struct net_pair *p)
+static void net_rx_empty(struct net_rx *rx)
 {
-	struct net_rx *rx = &p->rx;
-
 	rx->buf_first = rx->buf_count = rx->seg_first = rx->seg_count = 0;
 	rx->bytes = 0;
 	rx->held = 0;
 	rx->deep = false;
+}
+
+void net_rx_forget(struct net_pair *p)
+{
+	net_rx_empty(&p->rx);
+	p->refill = (struct refill){0};
 }
 
 void net_rx_release(struct net_pair *p)
@@ -37,7 +41,7 @@ void net_rx_release(struct net_pair *p)
 		vq_unpop(net_rx_queue(p));
 	if (p->rx.held > 0)
 		counter_add(&p->net->counters.rx_fails, 1);
-	net_rx_forget(p);
+	net_rx_empty(&p->rx);
 }
 
 static void net_rx_keep(struct net_rx *rx, const struct chain *c)
@@ -284,6 +288,12 @@ static bool net_rx_step(struct net_pair *p, bool *ret_delivered)
 	return true;
 }
 
+/* Buffers that the driver can still give. */
+static uint16_t net_rx_most(struct net_pair *p)
+{
+	return (uint16_t)(net_rx_queue(p)->st.size - p->rx.buf_count);
+}
+
 void net_rx_run(struct net_pair *p)
 {
 	struct net *n = p->net;
@@ -297,6 +307,7 @@ void net_rx_run(struct net_pair *p)
 		net_watch(p);
 		return;
 	}
+	refill_seen(&p->refill, q);
 	vq_kicks_off(q);
 	for (turns = 0; turns < VIRTIO_BATCH_MAX && n->link_up; turns++) {
 		bool ready = net_rx_ready(p);
@@ -306,7 +317,7 @@ void net_rx_run(struct net_pair *p)
 		if (ready) {
 			if (!net_rx_step(p, &delivered))
 				break;
-		} else if (!vq_kicks_on(q)) {
+		} else if (!refill_wait(&p->refill, q, &n->refill_timer, net_rx_most(p))) {
 			counter_add(&n->counters.no_rx_avail_buffer, 1);
 			break;
 		} else {

@@ -309,14 +309,26 @@ void vq_kicks_off(struct vq *q)
 
 bool vq_kicks_on(struct vq *q)
 {
+	return vq_kicks_on_after(q, 1);
+}
+
+bool vq_kicks_on_after(struct vq *q, uint16_t count)
+{
 	if (!q->used)
 		return false;
 	if (q->event_idx)
 		vq_store_used16(q, VQ_RING_ENTRIES + (uint64_t)q->st.size * VQ_USED_ENTRY_SIZE,
-			q->st.next_avail);
+			(uint16_t)(q->st.next_avail + count - 1));
 	else
 		vq_store_used16(q, 0, 0);
 	/* Store avail_event, then load avail->idx; the driver does it the other way round. */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	return gmem_window_load16_acq(q->avail + VQ_RING_IDX) != q->st.next_avail;
+	return vq_available(q) >= (q->event_idx ? count : 1);
+}
+
+uint16_t vq_available(const struct vq *q)
+{
+	if (!q->avail)
+		return 0;
+	return (uint16_t)(gmem_window_load16_acq(q->avail + VQ_RING_IDX) - q->st.next_avail);
 }

@@ -129,6 +129,15 @@ bool vq_need_irq(struct vq *q);
 void vq_kicks_off(struct vq *q);
 bool vq_kicks_on(struct vq *q);
 
+/*
+ * As vq_kicks_on, but with event_idx the notification comes, and true is returned, only when count
+ * requests are there. A driver that gives fewer never notifies: the caller has other means to look.
+ */
+bool vq_kicks_on_after(struct vq *q, uint16_t count);
+
+/* Requests that vq_pop would find. Nothing is checked: it may be more than the queue holds. */
+uint16_t vq_available(const struct vq *q);
+
 /* Copies len bytes at offset off of the readable part out, once. All or -EFAULT. */
 int chain_read(const struct chain *c, uint64_t off, void *dst, uint32_t len) MUST_USE;
 

@@ -215,7 +215,7 @@ uint64_t rate_limiter_delay_ns(
 	return MAX(a, b);
 }
 
-/* #syscalls:main read */
+/* #syscalls:main,io read */
 static void rate_timer_event(void *ctx, uint32_t events)
 {
 	struct rate_timer *t = ctx;
@@ -224,7 +224,7 @@ static void rate_timer_event(void *ctx, uint32_t events)
 	(void)events;
 	if (read(t->fd, &count, sizeof(count)) != (ssize_t)sizeof(count))
 		return; /* disarmed or set anew since the loop saw it */
-	t->armed = false;
+	__atomic_store_n(&t->armed, false, __ATOMIC_RELAXED);
 	t->fn(t->ctx);
 }
 
@@ -258,7 +258,7 @@ void rate_timer_fini(struct rate_timer *t)
 	fd_close(&t->fd);
 }
 
-/* #syscalls:main timerfd_settime */
+/* #syscalls:main,io timerfd_settime */
 static void rate_timer_set(struct rate_timer *t, uint64_t ns)
 {
 	const struct itimerspec when = {
@@ -272,14 +272,13 @@ static void rate_timer_set(struct rate_timer *t, uint64_t ns)
 
 void rate_timer_arm(struct rate_timer *t, uint64_t delay_ns)
 {
-	t->armed = true;
+	__atomic_store_n(&t->armed, true, __ATOMIC_RELAXED);
 	rate_timer_set(t, MIN(MAX(delay_ns, 1), RATE_TIMER_NS_MAX));
 }
 
 void rate_timer_disarm(struct rate_timer *t)
 {
-	if (!t->armed)
+	if (!__atomic_exchange_n(&t->armed, false, __ATOMIC_RELAXED))
 		return;
-	t->armed = false;
 	rate_timer_set(t, 0);
 }

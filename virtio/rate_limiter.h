@@ -76,10 +76,10 @@ void rate_limiter_refund(struct rate_limiter *l, uint64_t bytes, uint64_t ops);
 uint64_t rate_limiter_delay_ns(
 	struct rate_limiter *l, uint64_t bytes, uint64_t ops, uint64_t now_ns);
 
-/* A one-shot timer on the event loop. Made at set-up, then the loop's thread only. */
+/* A one-shot timer on the event loop. Made at set-up, armed by the loop's thread only. */
 struct rate_timer {
 	int fd;            /* owned timerfd, -1 if none */
-	bool armed;        /* set by rate_timer_arm, cleared before fn is called */
+	bool armed;        /* atomic; set by rate_timer_arm, cleared before fn is called */
 	struct loop *loop; /* borrowed; NULL: nobody waits (unit tests look at armed) */
 	struct loop_source source;
 	void (*fn)(void *ctx);
@@ -92,4 +92,5 @@ void rate_timer_fini(struct rate_timer *t);
 
 /* fn is called once, after delay_ns. Replaces what was armed before. */
 void rate_timer_arm(struct rate_timer *t, uint64_t delay_ns);
+/* Any thread that holds the device's lock: fn may still be on its way to it. */
 void rate_timer_disarm(struct rate_timer *t);

@@ -14,7 +14,7 @@
 #include "virtio/vsock.h"
 
 #include "virtio/feature.h"
-#include "vmm/base/check.h"
+#include "virtio/vsock_dev.h"
 #include "vmm/base/cleanup.h"
 #include "vmm/base/clock.h"
 #include "vmm/base/log.h"
@@ -23,27 +23,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 
 #define VSOCK_DEVICE_ID 19u
-
-enum { VSOCK_QUEUE_RX, VSOCK_QUEUE_TX, VSOCK_QUEUE_EVENT, VSOCK_QUEUE_COUNT };
-
-/* Packets that one read may fill. */
-#define VSOCK_BURST_MAX 16u
-
-struct vsock {
-	struct virtio_dev dev; /* first */
-	struct vsock_state st;
-	char *uds_path;    /* owned */
-	int wake_fd;       /* owned eventfd: there was a reset */
-	bool stale;        /* the connections are of a driver that is gone */
-	bool tx_rests;     /* packets wait in the tx queue for room for answers */
-	struct loop *loop; /* borrowed */
-	struct loop_source listen_source, timer_source, wake_source;
-	struct vsock_muxer muxer;
-	struct chain tx_chain;
-	struct chain rx_chains[VSOCK_BURST_MAX];
-};
 
 static const struct field vsock_state_fields[] = {
 	FIELD(1, 1, struct vsock_state, guest_cid, UINT32_MAX - 1),
@@ -70,124 +52,10 @@ static struct vsock *vsock_of(struct virtio_dev *d)
 	return (struct vsock *)d;
 }
 
-/* ---- to the guest ---- */
-
-/* 1 and a buffer with room for a header and more, 0 if the guest has given none, -1: broken. */
-static int vsock_rx_pop(struct vsock *v, struct chain *c)
-{
-	struct vq *q = &v->dev.vqs[VSOCK_QUEUE_RX];
-	const char *why = NULL;
-	int rc = vq_pop(q, c, &why);
-
-	if (rc == 0 && vq_kicks_on(q))
-		rc = vq_pop(q, c, &why);
-	if (rc > 0 && c->wr_bytes <= VSOCK_HDR_SIZE) {
-		why = "a receive buffer has no room for a packet";
-		rc = -1;
-	}
-	if (rc < 0) {
-		counter_add(&v->muxer.counters.rx_queue_event_fails, 1);
-		virtio_dev_broken(&v->dev, why);
-	}
-	return rc;
-}
-
-static void vsock_rx_push(
-	struct vsock *v, const struct vsock_turn *t, const struct chain *c, uint32_t len)
-{
-	struct vsock_hdr h;
-	int rc;
-
-	vsock_muxer_build(&v->muxer, t, len, &h);
-	rc = chain_write(c, 0, &h, sizeof(h));
-	CHECK(rc == 0); /* vsock_rx_pop made sure */
-	vq_push(&v->dev.vqs[VSOCK_QUEUE_RX], c, VSOCK_HDR_SIZE + len);
-}
-
-/* As vsock_rx_data, for a packet without payload. */
-static int vsock_rx_control(struct vsock *v, const struct vsock_turn *t)
-{
-	int rc = vsock_rx_pop(v, &v->rx_chains[0]);
-
-	if (rc > 0)
-		vsock_rx_push(v, t, &v->rx_chains[0], 0);
-	return rc > 0 ? 1 : -1;
-}
-
-/*
- * One connection's turn with bytes of the host: as many guest buffers as its burst allows are
- * filled by one read. Returns how many packets that made, -1 if the guest gave no buffer.
- */
-static int vsock_rx_data(struct vsock *v, const struct vsock_turn *t, uint32_t budget)
-{
-	uint32_t want = MIN(vsock_conn_credit(&t->slot->conn), VSOCK_BUFFER_SIZE);
-	uint32_t max = MIN(MIN(t->slot->burst, VSOCK_BURST_MAX), budget);
-	struct iovec iov[CHAIN_SEGS_MAX + VSOCK_BURST_MAX];
-	uint32_t lens[VSOCK_BURST_MAX] = {0};
-	uint32_t count = 0, used = 0, room = 0, got;
-	int iov_count = 0, rc = 1;
-
-	while (count < max && room < want) {
-		struct chain *c = &v->rx_chains[count];
-		uint32_t len;
-
-		rc = vsock_rx_pop(v, c);
-		if (rc <= 0)
-			break;
-		len = (uint32_t)MIN(c->wr_bytes - VSOCK_HDR_SIZE, (uint64_t)(want - room));
-		rc = chain_iov(
-			c, true, VSOCK_HDR_SIZE, len, iov + iov_count, (int)NELEM(iov) - iov_count);
-		if (rc < 0) { /* in many pieces: not the first, for which there is always room */
-			vq_unpop(&v->dev.vqs[VSOCK_QUEUE_RX]);
-			break;
-		}
-		iov_count += rc;
-		room += len;
-		lens[count++] = len;
-	}
-	if (count == 0 || (v->dev.status & VIRTIO_STATUS_NEEDS_RESET))
-		return -1;
-	got = vsock_muxer_read(&v->muxer, t->slot, iov, iov_count, room);
-	for (; got > 0 && used < count; used++) {
-		uint32_t len = MIN(got, lens[used]);
-
-		vsock_rx_push(v, t, &v->rx_chains[used], len);
-		got -= len;
-	}
-	for (uint32_t i = used; i < count; i++)
-		vq_unpop(&v->dev.vqs[VSOCK_QUEUE_RX]);
-	return (int)used;
-}
-
-/* Gives the guest what there is, as far as it has room, up to a batch. */
-static void vsock_rx_fill(struct vsock *v)
-{
-	struct vsock_turn t = {.op = VSOCK_OP_INVALID};
-	uint32_t budget = VIRTIO_BATCH_MAX, turns = 2 * VIRTIO_BATCH_MAX;
-	bool more;
-
-	vq_kicks_off(&v->dev.vqs[VSOCK_QUEUE_RX]);
-	while ((more = vsock_muxer_next(&v->muxer, &t)) && budget > 0 && turns > 0) {
-		int n = t.op == VSOCK_OP_RW ? vsock_rx_data(v, &t, budget)
-					    : vsock_rx_control(v, &t);
-
-		if (n < 0)
-			break; /* the guest's next kick goes on from here */
-		vsock_muxer_done(&v->muxer, &t);
-		budget -= (uint32_t)n;
-		turns--;
-	}
-	if (budget < VIRTIO_BATCH_MAX)
-		virtio_dev_signal(&v->dev, VSOCK_QUEUE_RX);
-	if (more && (budget == 0 || turns == 0) && v->dev.transport)
-		v->dev.transport->kick(&v->dev, VSOCK_QUEUE_RX);
-}
-
 /* ---- from the guest ---- */
 
-static void vsock_tx_one(struct virtio_dev *d, struct vq *q, struct chain *c)
+static void vsock_tx_one(struct vsock *v, const struct chain *c)
 {
-	struct vsock *v = vsock_of(d);
 	struct vsock_hdr h;
 	const char *why;
 
@@ -204,14 +72,53 @@ static void vsock_tx_one(struct virtio_dev *d, struct vq *q, struct chain *c)
 		log_guest(LOG_WARN, "vsock: a packet from the guest was dropped: %s", why);
 		break;
 	}
-	vq_push(q, c, 0);
 }
 
+/*
+ * A few packets at a time: what they hold is sent together before they are given back. 1: there may be
+ * more; 0: there are none; < 0: broken. *served grows by those given back.
+ */
+static int vsock_tx_some(struct vsock *v, uint32_t max, uint32_t *served)
+{
+	struct vq *q = &v->dev.vqs[VSOCK_QUEUE_TX];
+	const char *why = NULL;
+	uint32_t count = 0;
+	int rc = 1;
+
+	while (count < max && (rc = vq_pop(q, &v->chains[count], &why)) > 0)
+		vsock_tx_one(v, &v->chains[count++]);
+	vsock_muxer_flush(&v->muxer);
+	for (uint32_t i = 0; i < count; i++)
+		vq_push(q, &v->chains[i], 0);
+	*served += count;
+	if (rc < 0)
+		virtio_dev_broken(&v->dev, why);
+	return rc;
+}
+
+/* As virtio_dev_serve. */
 static void vsock_tx_drain(struct vsock *v)
 {
+	struct vq *q = &v->dev.vqs[VSOCK_QUEUE_TX];
+	uint32_t served = 0;
+	uint32_t turns;
+	int rc = 1;
+
 	v->tx_rests = !vsock_muxer_has_room(&v->muxer, VIRTIO_BATCH_MAX);
-	if (!v->tx_rests)
-		(void)virtio_dev_serve(&v->dev, VSOCK_QUEUE_TX, &v->tx_chain, vsock_tx_one);
+	if (v->tx_rests)
+		return;
+	vq_kicks_off(q);
+	for (turns = 0; rc > 0 && served < VIRTIO_BATCH_MAX && turns < VIRTIO_BATCH_MAX; turns++) {
+		rc = vsock_tx_some(v, MIN(VSOCK_BURST_MAX, VIRTIO_BATCH_MAX - served), &served);
+		if (rc == 0 && vq_kicks_on(q)) {
+			vq_kicks_off(q); /* more came in just before the kicks were on */
+			rc = 1;
+		}
+	}
+	if (served > 0)
+		virtio_dev_signal(&v->dev, VSOCK_QUEUE_TX);
+	if (rc > 0 && v->dev.transport)
+		v->dev.transport->kick(&v->dev, VSOCK_QUEUE_TX);
 }
 
 /* ---- events; the owner thread, with the lock held ---- */
@@ -297,6 +204,16 @@ static void vsock_on_timer(void *ctx, uint32_t events)
 	virtio_dev_unlock(&v->dev);
 }
 
+static void vsock_on_refill(void *ctx)
+{
+	struct vsock *v = ctx;
+
+	virtio_dev_lock(&v->dev);
+	if (vsock_live(v) && refill_tick(&v->refill, &v->refill_timer))
+		vsock_work(v);
+	virtio_dev_unlock(&v->dev);
+}
+
 /* #syscalls:main read */
 static void vsock_on_wake(void *ctx, uint32_t events)
 {
@@ -327,6 +244,7 @@ static void vsock_reset(struct virtio_dev *d)
 
 	v->stale = true;
 	v->tx_rests = false;
+	v->refill = (struct refill){0};
 	(void)!write(v->wake_fd, &one, sizeof(one)); /* fails only if it is awake already */
 }
 
@@ -361,6 +279,7 @@ static void vsock_destroy(struct virtio_dev *d)
 	vsock_unwatch(v, &v->listen_source);
 	vsock_unwatch(v, &v->timer_source);
 	vsock_unwatch(v, &v->wake_source);
+	rate_timer_fini(&v->refill_timer);
 	vsock_muxer_fini(&v->muxer);
 	fd_close(&v->wake_fd);
 	virtio_dev_fini(d);
@@ -397,10 +316,31 @@ static int vsock_watch(
 	return err_set_os(e, rc, "vsock: cannot watch its descriptors");
 }
 
+/* Each connection takes a descriptor; the rest of the monitor needs a few dozen. */
+static void vsock_raise_nofile(void)
+{
+	const rlim_t want = VSOCK_CONNS_MAX + 128;
+	struct rlimit r;
+
+	if (getrlimit(RLIMIT_NOFILE, &r) < 0 || r.rlim_cur >= want)
+		return;
+	if (r.rlim_max < want)
+		log_warn("vsock: RLIMIT_NOFILE is %llu at most, %u connections need %llu; more "
+			 "clients "
+			 "than descriptors will wait (raise the hard limit, e.g. LimitNOFILE=)",
+			(unsigned long long)r.rlim_max, VSOCK_CONNS_MAX, (unsigned long long)want);
+	r.rlim_cur = MIN(want, r.rlim_max);
+	(void)setrlimit(RLIMIT_NOFILE, &r);
+}
+
 static int vsock_init(struct vsock *v, const struct vsock_config *c, struct err *e)
 {
 	int rc;
 
+	vsock_raise_nofile();
+	rc = rate_timer_init(&v->refill_timer, v->loop, vsock_on_refill, v, e);
+	if (rc < 0)
+		return rc;
 	v->uds_path = strdup(c->uds_path);
 	if (!v->uds_path)
 		return err_set_os(e, -ENOMEM, "vsock");
@@ -437,7 +377,7 @@ int vsock_create(struct gmem *mem, struct loop *loop, const struct vsock_config 
 		vsock_ops.queue_count);
 	v->dev.state = &v->st;
 	v->loop = loop;
-	v->wake_fd = v->muxer.listen_fd = v->muxer.timer_fd = -1;
+	v->wake_fd = v->muxer.listen_fd = v->muxer.timer_fd = v->refill_timer.fd = -1;
 	rc = vsock_init(v, c, e);
 	if (rc < 0) {
 		vsock_destroy(&v->dev);

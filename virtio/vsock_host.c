@@ -2,7 +2,8 @@
 /*
  * Packets from the guest, on their way to the host's sockets. See vsock_muxer.h and vsock_host.h.
  *
- * A payload goes from guest memory to the socket directly. What the socket does not take is copied
+ * Payloads go from guest memory to the socket directly, those of packets that follow each other on one
+ * connection by one call. What the socket does not take is copied
  * into the connection's buffer, which the credit keeps large enough, and follows when the socket
  * has room.
  */
@@ -204,13 +205,69 @@ void vsock_host_flush(struct vsock_muxer *m, struct vsock_slot *s)
 	host_apply_shut(m, s);
 }
 
+/* Bytes of the payload of c from off on, that the socket did not take. */
+static void host_keep(struct vsock_muxer *m, struct vsock_slot *s, const struct chain *c,
+	uint32_t off, uint32_t len)
+{
+	s->buf_touched = true;
+	vsock_slot_put(s, c, VSOCK_HDR_SIZE + (uint64_t)off, len - off);
+	host_await_out(m, s, true);
+}
+
+/* len bytes of payload behind the header of c join what is sent to s by one call. False: no room. */
+static bool host_gather(
+	struct vsock_gather *g, struct vsock_slot *s, const struct chain *c, uint32_t len)
+{
+	int count;
+
+	if (g->packet_count == VSOCK_GATHER_MAX)
+		return false;
+	count = chain_iov(c, false, VSOCK_HDR_SIZE, len, g->iov + g->iov_count,
+		(int)NELEM(g->iov) - g->iov_count);
+	if (count < 0)
+		return false;
+	g->slot = s;
+	g->iov_count += count;
+	g->packets[g->packet_count++] = (struct vsock_gathered){c, len};
+	g->len += len;
+	return true;
+}
+
+void vsock_muxer_flush(struct vsock_muxer *m)
+{
+	struct vsock_gather *g = &m->gather;
+	struct vsock_slot *s = g->slot;
+	uint32_t taken;
+	ssize_t n;
+
+	if (!s)
+		return;
+	n = host_send(s, g->iov, g->iov_count);
+	taken = n > 0 ? (uint32_t)n : 0;
+	if (n < 0) {
+		counter_add(&m->counters.tx_write_fails, 1);
+		vsock_conn_forwarded(&s->conn, g->len);
+		host_deaf(m, s);
+	} else if (taken > 0) {
+		host_forwarded(m, s, taken);
+	}
+	for (uint32_t i = 0; i < g->packet_count && n >= 0; i++) {
+		const struct vsock_gathered *p = &g->packets[i];
+		uint32_t off = MIN(taken, p->len);
+
+		taken -= off;
+		if (off < p->len)
+			host_keep(m, s, p->chain, off, p->len);
+	}
+	g->slot = NULL;
+	g->iov_count = 0;
+	g->packet_count = g->len = 0;
+}
+
 /* len bytes of payload behind the header of c. */
 static void host_data(
 	struct vsock_muxer *m, struct vsock_slot *s, const struct chain *c, uint32_t len)
 {
-	struct iovec iov[CHAIN_SEGS_MAX];
-	ssize_t n = 0;
-
 	if (len == 0)
 		return;
 	if (s->conn.host_shut & VSOCK_SHUTDOWN_RCV) {
@@ -218,25 +275,19 @@ static void host_data(
 		vsock_queue_push(s);
 		return;
 	}
-	if (s->buf_len == 0) {
-		int count = chain_iov(c, false, VSOCK_HDR_SIZE, len, iov, NELEM(iov));
-
-		CHECK(count > 0); /* the length was checked, and a chain has no more segments */
-		n = host_send(s, iov, count);
-	}
-	if (n < 0) {
-		counter_add(&m->counters.tx_write_fails, 1);
-		vsock_conn_forwarded(&s->conn, len);
-		host_deaf(m, s);
+	if (s->buf_len > 0) {
+		host_keep(m, s, c, 0, len);
 		return;
 	}
-	if (n > 0)
-		host_forwarded(m, s, (uint32_t)n);
-	if ((uint32_t)n < len) {
-		s->buf_touched = true;
-		vsock_slot_put(s, c, VSOCK_HDR_SIZE + (uint64_t)n, len - (uint32_t)n);
-		host_await_out(m, s, true);
+	if (host_gather(&m->gather, s, c, len))
+		return;
+	vsock_muxer_flush(m);
+	if (s->buf_len > 0 || (s->conn.host_shut & VSOCK_SHUTDOWN_RCV)) {
+		host_data(m, s, c, len);
+		return;
 	}
+	bool ok = host_gather(&m->gather, s, c, len);
+	CHECK(ok); /* a chain alone has room, and its length was checked */
 }
 
 /* ---- packets from the guest ---- */
@@ -265,6 +316,8 @@ void vsock_muxer_recv(struct vsock_muxer *m, const struct vsock_hdr *h, const st
 	struct vsock_slot *s = vsock_table_find(&m->table, h->dst_port, h->src_port);
 	unsigned act;
 
+	if (m->gather.slot != s || h->op != VSOCK_OP_RW)
+		vsock_muxer_flush(m); /* it removes no connection */
 	if (!s) {
 		if (h->op == VSOCK_OP_REQUEST)
 			host_request(m, h);

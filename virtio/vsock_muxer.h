@@ -19,6 +19,7 @@
 #include "virtio/vsock_table.h"
 
 #define VSOCK_RESETS_MAX 256u /* RST that wait for guest buffers */
+#define VSOCK_GATHER_MAX 16u  /* packets sent by one call */
 #define VSOCK_PORT_FIRST 0x40000000u
 #define VSOCK_PORT_COUNT 0x40000000u
 
@@ -31,6 +32,19 @@ struct vsock_counters {
 	uint64_t rx_bytes_count, tx_bytes_count, rx_packets_count, tx_packets_count;
 	uint64_t conns_added, conns_killed, conns_removed, killq_resync;
 	uint64_t tx_flush_fails, tx_write_fails, rx_read_fails;
+};
+
+/* Packets of one connection that are on their way to its socket. */
+struct vsock_gather {
+	struct vsock_slot *slot; /* NULL: none */
+	struct iovec iov[CHAIN_SEGS_MAX + VSOCK_GATHER_MAX];
+	int iov_count;
+	uint32_t packet_count;
+	uint32_t len; /* of all; no more than the credit */
+	struct vsock_gathered {
+		const struct chain *chain; /* borrowed until the flush */
+		uint32_t len;
+	} packets[VSOCK_GATHER_MAX];
 };
 
 struct vsock_muxer {
@@ -47,6 +61,7 @@ struct vsock_muxer {
 		uint32_t local_port, peer_port;
 	} resets[VSOCK_RESETS_MAX]; /* ring */
 	uint32_t reset_first, reset_count;
+	struct vsock_gather gather;
 	struct vsock_counters counters;
 };
 
@@ -59,9 +74,13 @@ void vsock_muxer_fini(struct vsock_muxer *m);
 /* Ends every connection without a word to the guest, which has forgotten them. */
 void vsock_muxer_purge(struct vsock_muxer *m);
 
-/* A packet that vsock_packet_read judged: a GOOD one, or one to be answered by RST. */
+/*
+ * A packet that vsock_packet_read judged: a GOOD one, or one to be answered by RST. c stays as it is, and
+ * the driver's, until vsock_muxer_flush, which comes before anything else is asked of the muxer.
+ */
 void vsock_muxer_recv(struct vsock_muxer *m, const struct vsock_hdr *h, const struct chain *c);
 void vsock_muxer_refuse(struct vsock_muxer *m, const struct vsock_hdr *h);
+void vsock_muxer_flush(struct vsock_muxer *m);
 
 /* True if count more packets from the guest can be answered. */
 bool vsock_muxer_has_room(const struct vsock_muxer *m, uint32_t count);

@@ -5,7 +5,7 @@
  * io_uring does the work.
  */
 #include "tests/fuzz/virtio_target.h"
-#include "virtio/blk.h"
+#include "virtio/blk_dev.h"
 
 #include <string.h>
 #include <sys/mman.h>
@@ -56,10 +56,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 				(data[0] & 4u ? 3u << 13 : 0)); /* DISCARD, WRITE_ZEROES */
 	for (int i = 0; i < 4; i++) {
 		virtio_dev_notify(d, 0);
+		if (data[0] & 16) /* the driver stops the queue with requests under way */
+			virtio_dev_queue_stop(d, 0);
 		d->ops->drain(d);
 	}
 
-	TARGET_REQUIRE(d->vqs[0].st.next_avail == d->vqs[0].st.next_used);
+	TARGET_REQUIRE(blk_of(d)->in_flight == 0 && !blk_of(d)->aside);
+	TARGET_REQUIRE(data[0] & 16 || d->vqs[0].st.next_avail == d->vqs[0].st.next_used);
 	TARGET_REQUIRE(fstat(fds[kind], &st) == 0 && st.st_size == DISK_SIZE);
 	TARGET_REQUIRE(pread(fds[READ_ONLY], &byte, 1, DISK_SIZE - 1) == 1 && byte == 'x');
 	return 0;

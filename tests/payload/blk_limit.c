@@ -6,7 +6,7 @@
 #include "rt/virtio.h"
 
 #define BURST 20u
-#define MORE  20u
+#define MORE  100u
 
 int payload_main(const struct payload_boot *boot)
 {

@@ -18,7 +18,7 @@ P_NAMES  := $(basename $(notdir $(wildcard $(P_DIR)/*.c) $(wildcard $(P_DIR)/*.S
 P_ELFS   := $(foreach n,$(P_NAMES),$(P_OUT)/$(n).elf $(P_OUT)/$(n).linux64.elf)
 
 .PHONY: payloads
-payloads: $(P_ELFS) $(P_OUT)/pattern $(P_OUT)/vsock-tool
+payloads: $(P_ELFS) $(P_OUT)/pattern $(P_OUT)/vsock-tool $(P_OUT)/net_peer $(P_OUT)/vsock_peer
 
 $(P_OUT)/rt/%.o: $(P_DIR)/rt/%.c
 	@mkdir -p $(@D)
@@ -32,6 +32,11 @@ $(P_OUT)/%.o: $(P_DIR)/%.c
 $(P_OUT)/pattern: $(P_DIR)/host/pattern.c
 	@mkdir -p $(@D)
 	$(P_CC) -std=c11 -O2 -Wall -Wextra -Werror -o $@ $<
+
+# The host's ends of the loads that bench/ measures.
+$(P_OUT)/%_peer: bench/%_peer.c
+	@mkdir -p $(@D)
+	$(P_CC) -std=c11 -D_GNU_SOURCE -O2 -Wall -Wextra -Werror -o $@ $<
 
 $(P_OUT)/vsock-tool: guest/vsock-tool.c
 	@mkdir -p $(@D)

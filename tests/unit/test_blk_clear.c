@@ -7,7 +7,11 @@
 #include "tests/unit/lib/fail.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/loop.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -44,11 +48,51 @@ static int setup_tmpfs(void **state)
 	return rc;
 }
 
+static int loop_fd = -1;
+
 static int teardown(void **state)
 {
 	(void)state;
 	fail_reset();
 	blk_rig_fini(&rig);
+	if (loop_fd >= 0)
+		(void)close(loop_fd);
+	loop_fd = -1;
+	return 0;
+}
+
+/* The rig's file as a block device, which the last close takes apart. -1 if this host has none. */
+static int attach_loop(char *path, size_t size)
+{
+	const struct loop_info64 info = {.lo_flags = LO_FLAGS_AUTOCLEAR};
+	int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC), fd = -1;
+
+	for (int tries = 0; control >= 0 && fd < 0 && tries < 10; tries++) {
+		(void)snprintf(path, size, "/dev/loop%d", ioctl(control, LOOP_CTL_GET_FREE));
+		fd = open(path, O_RDWR | O_CLOEXEC);
+		/* Somebody else may have been given the same one. */
+		if (fd >= 0 && ioctl(fd, LOOP_SET_FD, rig.fd) < 0) {
+			(void)close(fd);
+			fd = -1;
+		}
+	}
+	if (control >= 0)
+		(void)close(control);
+	if (fd >= 0)
+		assert_int_equal(ioctl(fd, LOOP_SET_STATUS64, &info), 0);
+	return fd;
+}
+
+/* The device moves from the file to a block device on the same file. */
+static int setup_loop(void **state)
+{
+	struct err e = {0};
+	char path[32];
+
+	(void)setup(state);
+	loop_fd = attach_loop(path, sizeof(path));
+	if (loop_fd >= 0)
+		assert_int_equal(blk_update_path(rig.dev, path, &e), 0);
 	return 0;
 }
 
@@ -232,6 +276,25 @@ static void zeroes_are_flushed_when_the_driver_cannot(void **state)
 	assert_int_equal(blk_counters_get(rig.dev)->flush_count, 1);
 }
 
+static void a_block_device_is_discarded_and_zeroed(void **state)
+{
+	blkcnt_t before = blocks();
+
+	(void)state;
+	if (loop_fd < 0)
+		skip();
+	assert_int_equal(clear_one(BLK_DISCARD, 64, 1024, 0), BLK_OK);
+	assert_zero_only(64, 64 + 1024);
+	assert_true(blocks() + 1024 <= before);
+	assert_int_equal(clear_one(BLK_WRITE_ZEROES, 64 + 1024, 512, 0), BLK_OK);
+	assert_zero_only(64, 64 + 1024 + 512);
+	before = blocks();
+	assert_int_equal(clear_one(BLK_WRITE_ZEROES, 64 + 1536, 256, 1), BLK_OK);
+	assert_zero_only(64, 64 + 1536 + 256);
+	assert_true(blocks() + 256 <= before);
+	assert_int_equal(blk_counters_get(rig.dev)->execute_fails, 0);
+}
+
 #define WITH(f, setup_, c)                                                                         \
 	{                                                                                          \
 		.name = #f " (" #setup_ ", " #c ")", .test_func = f, .setup_func = setup_,         \
@@ -256,6 +319,8 @@ int main(void)
 		WITH(without_fallocate_zeroes_are_written_and_discards_refused, setup, sync_config),
 		WITH(host_errors_reach_the_guest, setup, sync_config),
 		BOTH(zeroes_are_flushed_when_the_driver_cannot),
+		WITH(a_block_device_is_discarded_and_zeroed, setup_loop, sync_config),
+		WITH(a_block_device_is_discarded_and_zeroed, setup_loop, async_config),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -40,11 +40,6 @@ static int teardown(void **state)
 	return 0;
 }
 
-static const struct net_counters *counters(void)
-{
-	return net_counters_get(rig.dev);
-}
-
 static void configuration_space_tells_what_was_configured(void **state)
 {
 	unsigned char space[12];
@@ -130,7 +125,7 @@ static void bad_commands_are_refused(void **state)
 	assert_int_equal(command(CTRL, "\4\0\2", 3), 1);
 	assert_int_equal(command(CTRL, "\4\0\2\0\0", 5), 1);
 	assert_int_equal(rig.back->pairs, 1);
-	assert_int_equal(counters()->cfg_fails, NELEM(bad) + 2);
+	assert_int_equal(net_rig_counters(&rig)->cfg_fails, NELEM(bad) + 2);
 }
 
 static void without_mq_the_control_queue_is_the_third(void **state)
@@ -167,7 +162,7 @@ static void a_lost_back_end_takes_the_link_down_and_goes_quiet(void **state)
 	virtio_dev_config_read(rig.dev, 6, link, 2);
 	assert_int_equal(link[0], 0);
 	assert_int_equal(rig.q[0].config_irqs, 1);
-	assert_int_equal(counters()->link_down_count, 1);
+	assert_int_equal(net_rig_counters(&rig)->link_down_count, 1);
 
 	(void)driver_chain(&rig.q[NET_RIG_TX], &(struct driver_buf){frame, HDR + 60, false}, 1);
 	virtio_dev_notify(rig.dev, NET_RIG_TX);
@@ -183,7 +178,7 @@ static void refused_offloads_are_counted_and_frames_flow(void **state)
 	(void)state;
 	rig.back->offloads_err = -EINVAL;
 	net_rig_start(&rig, rig.dev->features);
-	assert_int_equal(counters()->activate_fails, 1);
+	assert_int_equal(net_rig_counters(&rig)->activate_fails, 1);
 	(void)net_rig_post(&rig, 0, 2, 2048);
 	net_rig_arrive(&rig, 0, NULL, 60);
 	(void)net_rig_turn(&rig);
@@ -229,16 +224,17 @@ static void limited_frames_wait_and_then_pass_both_ways(void **state)
 	(void)net_rig_turn(&rig);
 	assert_true(driver_poll(&rig.q[0], &u));
 	assert_false(driver_poll(&rig.q[0], &u));
-	assert_int_equal(counters()->rx_rate_limiter_throttled, 1);
+	assert_int_equal(net_rig_counters(&rig)->rx_rate_limiter_throttled, 1);
 	assert_true(wait_used(0));
-	assert_int_equal(counters()->rx_event_rate_limiter_count, 2); /* one by net_set_limits */
+	assert_int_equal(
+		net_rig_counters(&rig)->rx_event_rate_limiter_count, 2); /* one by net_set_limits */
 
 	for (int i = 0; i < 2; i++)
 		(void)driver_chain(
 			&rig.q[NET_RIG_TX], &(struct driver_buf){frame, HDR + 60, false}, 1);
 	virtio_dev_notify(rig.dev, NET_RIG_TX);
 	assert_int_equal(driver_used_idx(&rig.q[NET_RIG_TX]), 1);
-	assert_int_equal(counters()->tx_rate_limiter_throttled, 1);
+	assert_int_equal(net_rig_counters(&rig)->tx_rate_limiter_throttled, 1);
 	assert_true(wait_used(NET_RIG_TX));
 	assert_true(wait_used(NET_RIG_TX));
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Frames to the guest: where they land, and what happens when they cannot. */
-#include "virtio/net.h"
+#include "virtio/net_dev.h"
 
 #include "tests/unit/lib/cm.h"
 #include "tests/unit/lib/net_rig.h"
@@ -24,11 +24,6 @@ static int teardown(void **state)
 	(void)state;
 	net_rig_fini(&rig);
 	return 0;
-}
-
-static const struct net_counters *counters(void)
-{
-	return net_counters_get(rig.dev);
 }
 
 /* The next used buffer; its length. */
@@ -73,8 +68,8 @@ static void a_frame_lands_in_the_first_buffer(void **state)
 	assert_int_equal(*(unsigned char *)driver_at(&rig.q[0], at + HDR + 60), 0xee);
 	assert_nothing_received();
 	assert_int_equal(rig.q[0].queue_irqs, 1);
-	assert_int_equal(counters()->rx_bytes_count, 60);
-	assert_int_equal(counters()->rx_packets_count, 1);
+	assert_int_equal(net_rig_counters(&rig)->rx_bytes_count, 60);
+	assert_int_equal(net_rig_counters(&rig)->rx_packets_count, 1);
 }
 
 static void a_large_frame_is_merged_over_buffers(void **state)
@@ -132,7 +127,7 @@ static void a_frame_larger_than_the_buffers_is_dropped_and_counted(void **state)
 	net_rig_arrive(&rig, 0, NULL, 188);
 	(void)net_rig_turn(&rig);
 
-	assert_int_equal(counters()->rx_fails, 1);
+	assert_int_equal(net_rig_counters(&rig)->rx_fails, 1);
 	assert_int_equal(received(), 100);
 	assert_int_equal(received(), 100);
 	assert_frame(at + HDR, 0, 188);
@@ -151,7 +146,7 @@ static void without_merging_a_frame_must_fit_one_buffer(void **state)
 	net_rig_arrive(&rig, 0, NULL, 1514);
 	(void)net_rig_turn(&rig);
 
-	assert_int_equal(counters()->rx_fails, 1);
+	assert_int_equal(net_rig_counters(&rig)->rx_fails, 1);
 	assert_int_equal(received(), 1526);
 	assert_nothing_received();
 	memcpy(&h, driver_at(&rig.q[0], at), sizeof(h));
@@ -180,13 +175,13 @@ static void without_buffers_the_tap_is_not_watched_until_a_kick(void **state)
 	(void)state;
 	net_rig_arrive(&rig, 0, NULL, 60);
 	assert_int_equal(net_rig_turn(&rig), 0);
-	assert_int_equal(counters()->no_rx_avail_buffer, 1);
+	assert_int_equal(net_rig_counters(&rig)->no_rx_avail_buffer, 1);
 
 	(void)net_rig_post(&rig, 0, 1, 2048);
 	assert_int_equal(received(), HDR + 60);
 	net_rig_arrive(&rig, 0, NULL, 60);
 	assert_int_equal(net_rig_turn(&rig), 0); /* the one buffer is used up again */
-	assert_int_equal(counters()->rx_queue_event_count, 2);
+	assert_int_equal(net_rig_counters(&rig)->rx_queue_event_count, 2);
 }
 
 static void a_driver_that_ran_low_is_waited_for(void **state)
@@ -197,13 +192,13 @@ static void a_driver_that_ran_low_is_waited_for(void **state)
 	net_rig_arrive(&rig, 0, NULL, 20000);
 	(void)net_rig_turn(&rig);
 	assert_int_equal(driver_used_idx(&rig.q[0]), 41);
-	assert_int_equal(counters()->rx_fails, 0);
+	assert_int_equal(net_rig_counters(&rig)->rx_fails, 0);
 	assert_int_equal(net_rig_turn(&rig), 0); /* and costs no time meanwhile */
 
 	rig.q[0].free_desc = 0;
 	(void)net_rig_post(&rig, 0, 41, 1500);
 	assert_int_equal(driver_used_idx(&rig.q[0]), 41 + 14);
-	assert_int_equal(counters()->rx_fails, 0);
+	assert_int_equal(net_rig_counters(&rig)->rx_fails, 0);
 }
 
 static void buffers_too_small_for_a_header_are_returned_empty(void **state)
@@ -215,7 +210,7 @@ static void buffers_too_small_for_a_header_are_returned_empty(void **state)
 	net_rig_arrive(&rig, 0, NULL, 60);
 	(void)net_rig_turn(&rig);
 	assert_int_equal(received(), HDR + 60);
-	assert_int_equal(counters()->rx_fails, 1);
+	assert_int_equal(net_rig_counters(&rig)->rx_fails, 1);
 }
 
 static void segments_that_nobody_accepted_are_dropped(void **state)
@@ -231,7 +226,7 @@ static void segments_that_nobody_accepted_are_dropped(void **state)
 	net_rig_arrive(&rig, 0, &csum, 1000);
 	(void)net_rig_turn(&rig);
 	assert_nothing_received();
-	assert_int_equal(counters()->rx_fails, 2);
+	assert_int_equal(net_rig_counters(&rig)->rx_fails, 2);
 
 	net_rig_start(&rig, rig.dev->features);
 	assert_int_equal(rig.back->accepted, NET_RIG_OFFLOADS);
@@ -249,7 +244,8 @@ static void a_flood_is_taken_in_batches(void **state)
 		net_rig_arrive(&rig, 0, NULL, 5);
 	for (unsigned i = 0; i < VIRTIO_BATCH_MAX / 2 / 10; i++)
 		(void)net_rig_turn(&rig);
-	assert_int_equal(counters()->rx_fails, 10); /* runts: no buffer is used for them */
+	assert_int_equal(
+		net_rig_counters(&rig)->rx_fails, 10); /* runts: no buffer is used for them */
 	assert_nothing_received();
 }
 
@@ -316,7 +312,10 @@ static void a_stopped_queue_gets_no_frames(void **state)
 	uint64_t at = net_rig_post(&rig, 0, 2, 2048);
 
 	(void)state;
-	vq_disable(&rig.dev->vqs[0]);
+	virtio_dev_lock(rig.dev);
+	virtio_dev_queue_stop(rig.dev, 0);
+	virtio_dev_unlock(rig.dev);
+	assert_int_equal(net_of(rig.dev)->pairs[0].rx.buf_count, 0);
 	net_rig_arrive(&rig, 0, NULL, 60);
 	(void)net_rig_turn(&rig);
 	assert_int_equal(net_rig_turn(&rig), 0);

@@ -32,11 +32,6 @@ static int teardown(void **state)
 	return 0;
 }
 
-static const struct net_counters *counters(void)
-{
-	return net_counters_get(rig.dev);
-}
-
 static void transmit(struct net_header h, uint32_t len)
 {
 	net_rig_transmit(&rig, &h, frame, len);
@@ -57,9 +52,9 @@ static void a_frame_goes_out_as_it_is(void **state)
 	assert_memory_equal(out + HDR, frame, 1514);
 	assert_true(driver_poll(&rig.q[NET_RIG_TX], &u));
 	assert_int_equal(u.len, 0);
-	assert_int_equal(counters()->tx_bytes_count, 1514);
-	assert_int_equal(counters()->tx_packets_count, 1);
-	assert_int_equal(counters()->tx_spoofed_mac_count, 0);
+	assert_int_equal(net_rig_counters(&rig)->tx_bytes_count, 1514);
+	assert_int_equal(net_rig_counters(&rig)->tx_packets_count, 1);
+	assert_int_equal(net_rig_counters(&rig)->tx_spoofed_mac_count, 0);
 	assert_int_equal(rig.q[0].queue_irqs, 1);
 }
 
@@ -102,7 +97,7 @@ static void good_offloads_go_out_whole(void **state)
 		assert_int_equal(sent(), HDR + 600);
 		assert_memory_equal(out, &good[i], HDR);
 	}
-	assert_int_equal(counters()->tx_malformed_frames, 0);
+	assert_int_equal(net_rig_counters(&rig)->tx_malformed_frames, 0);
 }
 
 static void bad_headers_are_counted_and_not_sent(void **state)
@@ -126,7 +121,7 @@ static void bad_headers_are_counted_and_not_sent(void **state)
 		assert_int_equal(sent(), -1);
 		assert_true(driver_poll(&rig.q[NET_RIG_TX], &u));
 	}
-	assert_int_equal(counters()->tx_malformed_frames, NELEM(bad));
+	assert_int_equal(net_rig_counters(&rig)->tx_malformed_frames, NELEM(bad));
 	assert_int_equal(rig.back->send_count, 0);
 	assert_false(rig.dev->status & VIRTIO_STATUS_NEEDS_RESET);
 }
@@ -143,7 +138,7 @@ static void offloads_that_were_not_accepted_are_malformed(void **state)
 	net_rig_start(&rig, DRIVER_FEATURES | NET_RIG_CSUM);
 	transmit(csum, 600);
 	transmit(tso, 600);
-	assert_int_equal(counters()->tx_malformed_frames, 2);
+	assert_int_equal(net_rig_counters(&rig)->tx_malformed_frames, 2);
 	assert_int_equal(sent(), HDR + 600);
 	assert_int_equal(sent(), -1);
 }
@@ -153,7 +148,7 @@ static void frame_sizes_are_bounded(void **state)
 	(void)state;
 	transmit((struct net_header){0}, 13);
 	transmit((struct net_header){0}, NET_FRAME_MAX + 1);
-	assert_int_equal(counters()->tx_malformed_frames, 2);
+	assert_int_equal(net_rig_counters(&rig)->tx_malformed_frames, 2);
 	assert_int_equal(sent(), -1);
 	transmit((struct net_header){0}, 14);
 	assert_int_equal(sent(), HDR + 14);
@@ -173,7 +168,7 @@ static void short_and_writable_chains_are_malformed(void **state)
 	}
 	(void)driver_chain(&rig.q[NET_RIG_TX], &(struct driver_buf){at, 64, true}, 1);
 	virtio_dev_notify(rig.dev, NET_RIG_TX);
-	assert_int_equal(counters()->tx_malformed_frames, HDR + 14 + 1);
+	assert_int_equal(net_rig_counters(&rig)->tx_malformed_frames, HDR + 14 + 1);
 	assert_int_equal(rig.back->send_count, 0);
 }
 
@@ -199,7 +194,7 @@ static void another_source_address_is_counted_but_sent(void **state)
 	frame[11] ^= 1;
 	transmit((struct net_header){0}, 60);
 	assert_int_equal(sent(), HDR + 60);
-	assert_int_equal(counters()->tx_spoofed_mac_count, 1);
+	assert_int_equal(net_rig_counters(&rig)->tx_spoofed_mac_count, 1);
 }
 
 static void a_full_host_queue_is_waited_for(void **state)
@@ -210,7 +205,7 @@ static void a_full_host_queue_is_waited_for(void **state)
 	rig.back->send_err = -EAGAIN;
 	transmit((struct net_header){0}, 60);
 	assert_false(driver_poll(&rig.q[NET_RIG_TX], &u));
-	assert_int_equal(counters()->tx_remaining_reqs_count, 1);
+	assert_int_equal(net_rig_counters(&rig)->tx_remaining_reqs_count, 1);
 	rig.back->send_err = 0;
 	assert_int_equal(net_rig_turn(&rig), 1); /* writable */
 	assert_true(driver_poll(&rig.q[NET_RIG_TX], &u));
@@ -226,9 +221,9 @@ static void a_host_that_refuses_a_frame_loses_it_alone(void **state)
 	rig.back->send_err = 0;
 	transmit((struct net_header){0}, 61);
 	assert_int_equal(sent(), HDR + 61);
-	assert_int_equal(counters()->tap_write_fails, 1);
-	assert_int_equal(counters()->tx_fails, 1);
-	assert_int_equal(counters()->link_down_count, 0);
+	assert_int_equal(net_rig_counters(&rig)->tap_write_fails, 1);
+	assert_int_equal(net_rig_counters(&rig)->tx_fails, 1);
+	assert_int_equal(net_rig_counters(&rig)->link_down_count, 0);
 }
 
 static void many_frames_are_taken_in_batches(void **state)

@@ -122,6 +122,13 @@ static uint64_t drain(int fd)
 	return read(fd, &n, sizeof(n)) == sizeof(n) ? n : 0;
 }
 
+/* As the event loop, which is told of each signal once. */
+static void kicked(uint16_t q)
+{
+	assert_true(drain(t.kick_fd[q]) > 0);
+	virtio_mmio_kicked(&t, q);
+}
+
 static void identity_registers_tell_what_it_is(void **state)
 {
 	(void)state;
@@ -287,7 +294,7 @@ static void a_kick_is_served_and_raises_one_edge(void **state)
 	driver_chain(&drv, &buf, 1);
 	wr(QUEUE_NOTIFY, 0);
 	assert_true(readable(t.kick_fd[0]));
-	virtio_mmio_kicked(&t, 0);
+	kicked(0);
 
 	assert_false(readable(t.kick_fd[0]));
 	assert_int_equal(driver_used_idx(&drv), 1);
@@ -306,11 +313,11 @@ static void a_long_batch_leaves_the_kick_fd_readable(void **state)
 	for (unsigned i = 0; i < VIRTIO_BATCH_MAX + 1; i++)
 		driver_offer(&drv, 0);
 	wr(QUEUE_NOTIFY, 0);
-	virtio_mmio_kicked(&t, 0);
+	kicked(0);
 
 	assert_int_equal(driver_used_idx(&drv), VIRTIO_BATCH_MAX);
 	assert_true(readable(t.kick_fd[0]));
-	virtio_mmio_kicked(&t, 0);
+	kicked(0);
 	assert_int_equal(driver_used_idx(&drv), VIRTIO_BATCH_MAX + 1);
 	assert_false(readable(t.kick_fd[0]));
 }

@@ -37,16 +37,6 @@ static int teardown(void **state)
 	return 0;
 }
 
-static const struct vsock_counters *counters(void)
-{
-	return vsock_counters_get(rig.dev);
-}
-
-static struct vsock_table *table(void)
-{
-	return &vsock_rig_muxer(&rig)->table;
-}
-
 /* ---- handshakes ---- */
 
 static void a_client_of_the_host_reaches_the_guest(void **state)
@@ -59,7 +49,7 @@ static void a_client_of_the_host_reaches_the_guest(void **state)
 	rig_expect_bytes(fd, "hello", 5);
 	assert_int_equal(send(fd, "world", 5, 0), 5);
 	assert_int_equal(vsock_rig_expect(&rig, VSOCK_OP_RW).len, 5);
-	assert_int_equal(counters()->conns_added, 1);
+	assert_int_equal(vsock_rig_counters(&rig)->conns_added, 1);
 	(void)close(fd);
 }
 
@@ -144,7 +134,7 @@ static void a_bad_greeting_closes_the_client(void **state)
 		assert_true(recv(fd, &c, 1, 0) <= 0);
 		(void)close(fd);
 	}
-	assert_int_equal(table()->count, 0);
+	assert_int_equal(vsock_rig_table(&rig)->count, 0);
 }
 
 static void a_client_that_leaves_before_its_greeting_frees_its_place(void **state)
@@ -154,10 +144,10 @@ static void a_client_that_leaves_before_its_greeting_frees_its_place(void **stat
 	(void)state;
 	assert_int_equal(send(fd, "CONN", 4, 0), 4);
 	vsock_rig_turn(&rig);
-	assert_int_equal(table()->count, 1);
+	assert_int_equal(vsock_rig_table(&rig)->count, 1);
 	(void)close(fd);
 	vsock_rig_turn(&rig);
-	assert_int_equal(table()->count, 0);
+	assert_int_equal(vsock_rig_table(&rig)->count, 0);
 }
 
 static void a_guest_that_refuses_closes_the_client(void **state)
@@ -182,8 +172,8 @@ static void a_guest_that_does_not_answer_is_given_two_seconds(void **state)
 	(void)state;
 	assert_int_equal(send(fd, "CONNECT 5\n", 10, 0), 10);
 	(void)vsock_rig_expect(&rig, VSOCK_OP_REQUEST);
-	assert_non_null(vsock_timer_first(table()));
-	deadline = vsock_timer_first(table())->deadline_ns;
+	assert_non_null(vsock_timer_first(vsock_rig_table(&rig)));
+	deadline = vsock_timer_first(vsock_rig_table(&rig))->deadline_ns;
 	assert_in_range(deadline - clock_mono_ns(), 1900 * CLOCK_NS_PER_MS, 2 * CLOCK_NS_PER_S);
 	vsock_muxer_expire(vsock_rig_muxer(&rig), deadline - 1);
 	assert_false(rig_at_end(fd));
@@ -191,8 +181,8 @@ static void a_guest_that_does_not_answer_is_given_two_seconds(void **state)
 	assert_true(rig_at_end(fd));
 	virtio_dev_notify(rig.dev, RIG_RX);
 	(void)vsock_rig_expect(&rig, VSOCK_OP_RST);
-	assert_int_equal(table()->count, 0);
-	assert_int_equal(counters()->conns_killed, 1);
+	assert_int_equal(vsock_rig_table(&rig)->count, 0);
+	assert_int_equal(vsock_rig_counters(&rig)->conns_killed, 1);
 	(void)close(fd);
 }
 
@@ -219,8 +209,8 @@ static void the_guest_reaches_a_listener_of_the_host(void **state)
 	rig_expect_bytes(fd, "ping", 4);
 	assert_int_equal(send(fd, "pong", 4, 0), 4);
 	assert_int_equal(vsock_rig_expect(&rig, VSOCK_OP_RW).fwd_cnt, 4);
-	assert_int_equal(counters()->tx_bytes_count, 4);
-	assert_int_equal(counters()->rx_bytes_count, 4);
+	assert_int_equal(vsock_rig_counters(&rig)->tx_bytes_count, 4);
+	assert_int_equal(vsock_rig_counters(&rig)->rx_bytes_count, 4);
 	(void)close(fd);
 }
 
@@ -233,7 +223,7 @@ static void a_port_that_nobody_serves_is_reset(void **state)
 	h = vsock_rig_expect(&rig, VSOCK_OP_RST);
 	assert_int_equal(h.src_port, 9999);
 	assert_int_equal(h.dst_port, GUEST_PORT);
-	assert_int_equal(table()->count, 0);
+	assert_int_equal(vsock_rig_table(&rig)->count, 0);
 }
 
 /* ---- data ---- */

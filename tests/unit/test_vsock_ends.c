@@ -34,16 +34,6 @@ static int teardown(void **state)
 	return 0;
 }
 
-static const struct vsock_counters *counters(void)
-{
-	return vsock_counters_get(rig.dev);
-}
-
-static struct vsock_table *table(void)
-{
-	return &vsock_rig_muxer(&rig)->table;
-}
-
 /* ---- ends ---- */
 
 static void the_host_may_end_its_half_and_still_hear(void **state)
@@ -59,11 +49,11 @@ static void the_host_may_end_its_half_and_still_hear(void **state)
 	vsock_rig_send(&rig, VSOCK_OP_RW, GUEST_PORT, port, "more", 4);
 	rig_expect_bytes(fd, "more", 4);
 	vsock_rig_expect_none(&rig);
-	assert_null(vsock_timer_first(table()));
+	assert_null(vsock_timer_first(vsock_rig_table(&rig)));
 	(void)close(fd);
 	assert_int_equal(vsock_rig_expect(&rig, VSOCK_OP_SHUTDOWN).flags, VSOCK_SHUTDOWN_BOTH);
 	vsock_rig_send(&rig, VSOCK_OP_RST, GUEST_PORT, port, NULL, 0);
-	assert_int_equal(table()->count, 0);
+	assert_int_equal(vsock_rig_table(&rig)->count, 0);
 }
 
 static void the_guest_may_end_its_half_and_still_hear(void **state)
@@ -114,7 +104,7 @@ static void a_guest_that_closes_gets_an_rst_when_all_is_delivered(void **state)
 	h.flags = VSOCK_SHUTDOWN_BOTH;
 	vsock_rig_send_raw(&rig, &h, NULL, 0);
 	vsock_rig_expect_none(&rig);
-	assert_non_null(vsock_timer_first(table()));
+	assert_non_null(vsock_timer_first(vsock_rig_table(&rig)));
 	for (;;) {
 		ssize_t n = recv(fd, got, sizeof(got), 0);
 
@@ -129,7 +119,7 @@ static void a_guest_that_closes_gets_an_rst_when_all_is_delivered(void **state)
 		assert_true(vsock_rig_recv(&rig, &answer, NULL));
 	} while (answer.op == VSOCK_OP_CREDIT_UPDATE);
 	assert_int_equal(answer.op, VSOCK_OP_RST);
-	assert_int_equal(table()->count, 0);
+	assert_int_equal(vsock_rig_table(&rig)->count, 0);
 	(void)close(fd);
 }
 
@@ -145,7 +135,7 @@ static void a_host_that_never_reads_is_cut_off_two_seconds_after_the_guests_end(
 	vsock_muxer_expire(vsock_rig_muxer(&rig), clock_mono_ns() + VSOCK_TIMEOUT_NS);
 	virtio_dev_notify(rig.dev, RIG_RX);
 	(void)vsock_rig_expect(&rig, VSOCK_OP_RST);
-	assert_int_equal(table()->count, 0);
+	assert_int_equal(vsock_rig_table(&rig)->count, 0);
 	(void)close(fd);
 }
 
@@ -185,7 +175,7 @@ static void a_reset_of_the_device_closes_the_hosts_ends(void **state)
 	virtio_dev_write_status(rig.dev, 0);
 	assert_int_equal(send(fd, "x", 1, 0), 1);
 	vsock_rig_turn(&rig);
-	assert_int_equal(table()->count, 0);
+	assert_int_equal(vsock_rig_table(&rig)->count, 0);
 	vsock_rig_turn(&rig);
 	assert_int_equal(rig.events, 0);
 	(void)close(fd);
@@ -244,7 +234,7 @@ static void a_thousand_connections_live_side_by_side(void **state)
 		assert_int_equal(setrlimit(RLIMIT_NOFILE, &files), 0);
 	for (uint32_t i = 0; i < VSOCK_CONNS_MAX; i++)
 		fds[i] = vsock_rig_open(&rig, i % 7, &ports[i]);
-	assert_int_equal(table()->count, VSOCK_CONNS_MAX);
+	assert_int_equal(vsock_rig_table(&rig)->count, VSOCK_CONNS_MAX);
 	extra = vsock_rig_connect(&rig);
 	assert_true(rig_at_end(extra));
 	(void)close(extra);
@@ -261,7 +251,7 @@ static void a_thousand_connections_live_side_by_side(void **state)
 		h = vsock_rig_expect(&rig, VSOCK_OP_SHUTDOWN);
 		vsock_rig_send(&rig, VSOCK_OP_RST, h.dst_port, h.src_port, NULL, 0);
 	}
-	assert_int_equal(table()->count, 0);
+	assert_int_equal(vsock_rig_table(&rig)->count, 0);
 	extra = vsock_rig_open(&rig, 1, &ports[0]);
 	(void)close(extra);
 }
@@ -284,7 +274,7 @@ static void a_storm_of_strays_is_answered_packet_by_packet(void **state)
 	assert_in_range(sent, VSOCK_RESETS_MAX - VIRTIO_BATCH_MAX, VSOCK_RESETS_MAX - 1);
 	h.src_port = sent++;
 	vsock_rig_send_raw(&rig, &h, NULL, 0); /* stays in the queue */
-	assert_int_equal(counters()->tx_packets_count, sent - 1);
+	assert_int_equal(vsock_rig_counters(&rig)->tx_packets_count, sent - 1);
 	vsock_rig_turn(&rig);
 	assert_in_range(rig.events, 0, 2);
 	while (got < sent) {
@@ -315,7 +305,7 @@ static void bad_packets_are_dropped_or_reset(void **state)
 	h.len = UINT32_MAX;
 	vsock_rig_send_raw(&rig, &h, "four", 4);
 	vsock_rig_expect_none(&rig);
-	assert_int_equal(counters()->tx_queue_event_fails, 5);
+	assert_int_equal(vsock_rig_counters(&rig)->tx_queue_event_fails, 5);
 	h = good;
 	h.type = 2;
 	vsock_rig_send_raw(&rig, &h, NULL, 0);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Putting a machine together. The order of steps is the design: memory slots before the irqchip,
- * the irqchip before the vCPUs, irqfds and ioeventfds last (vmm/kvm/vm.h says why); everything
- * that can fail on the user's account before any thread exists.
+ * the irqchip before the vCPUs, irqfds last (vmm/kvm/vm.h says why). What takes long and needs nothing
+ * else runs beside the rest: the fetching of CPUID, and the vCPU threads, which put their filters on
+ * and park.
  */
 #include "vmm/core/machine.h"
 
@@ -22,11 +23,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/timerfd.h>
 
+#define MACHINE_FDS_MAX          256
+#define MACHINE_SLOW_KICKS       64
 #define MSR_IA32_MISC_ENABLE     0x1a0u
 #define MISC_ENABLE_FAST_STRINGS 1u
 #define MSR_MTRR_DEF_TYPE        0x2ffu
@@ -97,11 +101,21 @@ static void machine_on_timer(void *ctx, uint32_t events)
 		(void)metrics_flush(m->metrics);
 }
 
+/*
+ * A queue gets its ioeventfd when it has proved busy; until then its kicks come by an exit of the vCPU,
+ * some microseconds slower each. A VM that ends soon after an ioeventfd was made waits for a grace
+ * period of the kernel, some 15 ms: more than a short-lived VM takes in all. Also on I/O threads.
+ */
 static void machine_on_kick(void *ctx, uint32_t events)
 {
 	struct machine_kick *k = ctx;
+	struct err e = {0};
 
 	(void)events;
+	if (k->slow_count < MACHINE_SLOW_KICKS && ++k->slow_count == MACHINE_SLOW_KICKS &&
+		kvm_vm_add_ioeventfd(
+			&k->owner->machine->vm, k->notify, k->queue, k->source.fd, &e) < 0)
+		log_warn("%s: its kicks stay slow: %s", k->owner->dev->id, e.msg);
 	virtio_mmio_kicked(&k->owner->mmio, k->queue);
 }
 
@@ -219,10 +233,35 @@ static int machine_attach(struct machine *m, struct virtio_dev *dev, struct err 
 	}
 	v->machine = m;
 	v->dev = dev;
+	v->loop = &m->loop;
 	rc = bus_add(&m->mmio, LAYOUT_VIRTIO_MMIO + m->virtio_count * LAYOUT_VIRTIO_MMIO_SIZE,
 		LAYOUT_VIRTIO_MMIO_SIZE, &virtio_mmio_bus_ops, &v->mmio, e);
 	m->virtio_count++;
 	return rc;
+}
+
+/* A loop with a thread of its own. */
+static int machine_add_io_thread(struct machine *m, struct loop **ret, struct err *e)
+{
+	struct io_thread *t;
+	int rc;
+
+	if (m->io_thread_count == LAYOUT_VIRTIO_COUNT_MAX)
+		return err_set(e, -ENOSPC, "more drives than places for them");
+	t = calloc(1, sizeof(*t));
+	if (!t)
+		return err_set_os(e, -ENOMEM, "I/O thread");
+	rc = io_thread_init(t, m->io_thread_count, e);
+	if (rc < 0) {
+		free(t);
+		return rc;
+	}
+	t->seccomp = m->seccomp;
+	t->end = machine_on_guest_end;
+	t->end_ctx = m;
+	m->io_threads[m->io_thread_count++] = t;
+	*ret = &t->loop;
+	return 0;
 }
 
 static int machine_add_drive(struct machine *m, const struct vm_drive_config *d, struct err *e)
@@ -242,11 +281,16 @@ static int machine_add_drive(struct machine *m, const struct vm_drive_config *d,
 	struct virtio_dev *dev;
 	int rc;
 
+	if (d->io_thread && (rc = machine_add_io_thread(m, &bc.loop, e)) < 0)
+		return rc;
 	rc = blk_create(&m->mem, &bc, &dev, e);
 	if (rc < 0)
 		return err_wrap(e, "drives.%s", d->drive_id);
 	rc = machine_attach(m, dev, e);
-	return rc < 0 ? rc : metrics_add_blk(m->metrics, d->drive_id, blk_counters_get(dev), e);
+	if (rc < 0)
+		return rc;
+	m->virtio[m->virtio_count - 1].loop = bc.loop;
+	return metrics_add_blk(m->metrics, d->drive_id, blk_counters_get(dev), e);
 }
 
 static int machine_add_net(struct machine *m, const struct vm_net_config *c, struct err *e)
@@ -399,22 +443,22 @@ static int machine_set_msrs(int fd, struct err *e)
 
 static int machine_set_cpuid(struct machine *m, struct err *e)
 {
-	static struct cpuid_table table; /* 10 KiB; one machine per process */
+	struct cpuid_table *table = &m->cpuid.table;
 	struct cpuid_topology topo = {
 		.vcpu_count = m->vcpus.count,
 		.smt = m->config->smt,
 		.tsc_deadline = true,
 	};
-	int rc = cpuid_get_supported(m->vm.kvm_fd, &table, e);
+	int rc = cpuid_fetch_join(&m->cpuid, e);
 	int khz = ioctl(m->vcpus.vcpu[0].fd, KVM_GET_TSC_KHZ, 0);
 
 	if (rc < 0)
 		return rc;
 	topo.tsc_khz = khz > 0 ? (uint32_t)khz : 0;
-	cpuid_normalise(&table, &topo);
+	cpuid_normalise(table, &topo);
 	for (uint32_t i = 0; i < m->vcpus.count; i++) {
-		cpuid_set_apic_id(&table, i);
-		if (ioctl(m->vcpus.vcpu[i].fd, KVM_SET_CPUID2, &table) < 0)
+		cpuid_set_apic_id(table, i);
+		if (ioctl(m->vcpus.vcpu[i].fd, KVM_SET_CPUID2, table) < 0)
 			return err_set_os(e, -errno, "KVM_SET_CPUID2");
 		rc = machine_set_msrs(m->vcpus.vcpu[i].fd, e);
 		if (rc < 0)
@@ -451,11 +495,10 @@ static int machine_wire_virtio(struct machine *m, uint32_t index, struct err *e)
 	for (uint16_t q = 0; rc == 0 && q < v->dev->queue_count; q++) {
 		struct machine_kick *k = &v->kicks[q];
 
-		*k = (struct machine_kick){.owner = v, .queue = q};
+		*k = (struct machine_kick){.owner = v, .queue = q, .notify = notify};
 		k->source = (struct loop_source){
 			.fd = v->mmio.kick_fd[q], .fn = machine_on_kick, .ctx = k};
-		rc = kvm_vm_add_ioeventfd(&m->vm, notify, q, k->source.fd, e);
-		if (rc == 0 && (rc = loop_add(&m->loop, &k->source, EPOLLIN)) < 0)
+		if ((rc = loop_add(v->loop, &k->source, EPOLLIN | (uint32_t)EPOLLET)) < 0)
 			return err_set_os(e, rc, "cannot watch a queue of %s", v->dev->id);
 	}
 	return rc;
@@ -522,22 +565,36 @@ static int machine_register_metrics(struct machine *m, struct err *e)
 	return rc;
 }
 
+/* The kernel enlarges the descriptor table of a process with threads only after a grace period. */
+static void machine_size_fd_table(int fd)
+{
+	int high = fcntl(fd, F_DUPFD_CLOEXEC, MACHINE_FDS_MAX - 1);
+
+	fd_close(&high);
+}
+
 static int machine_build(struct machine *m, const struct machine_options *o, struct err *e)
 {
 	struct boot_entry entry;
 	int rc;
 
-	if ((rc = machine_init_events(m, o, e)) < 0 || (rc = kvm_vm_init(&m->vm, e)) < 0 ||
+	if ((rc = kvm_vm_open(&m->vm, e)) < 0)
+		return rc;
+	machine_size_fd_table(m->vm.kvm_fd);
+	cpuid_fetch_start(&m->cpuid, m->vm.kvm_fd);
+	if ((rc = kvm_vm_create(&m->vm, e)) < 0 || (rc = machine_init_events(m, o, e)) < 0 ||
 		(rc = machine_init_memory(m, e)) < 0 ||
 		(rc = kvm_vm_split_irqchip(&m->vm, LAYOUT_GSI_COUNT, e)) < 0 ||
-		(rc = vcpus_init(&m->vcpus, &m->vm, m->config->vcpu_count, e)) < 0 ||
-		(rc = machine_init_legacy(m, e)) < 0 || (rc = machine_init_virtio(m, e)) < 0 ||
+		(rc = vcpus_init(&m->vcpus, &m->vm, m->config->vcpu_count, e)) < 0)
+		return rc;
+	machine_share_with_vcpus(m);
+	if ((rc = vcpus_launch(&m->vcpus, e)) < 0 || (rc = machine_init_legacy(m, e)) < 0 ||
+		(rc = machine_init_virtio(m, e)) < 0 ||
 		(rc = machine_load_kernel(m, &entry, e)) < 0 ||
 		(rc = machine_set_cpuid(m, e)) < 0 ||
 		(rc = machine_set_boot_cpu(m, &entry, e)) < 0 || (rc = machine_wire(m, e)) < 0 ||
 		(rc = machine_register_metrics(m, e)) < 0)
 		return rc;
-	machine_share_with_vcpus(m);
 	timeline_set(m->timeline, TIMELINE_VM_CREATED);
 	return 0;
 }
@@ -547,7 +604,6 @@ int machine_init(struct machine *m, const struct vm_config *c, const struct mach
 {
 	int rc;
 
-	memset(m, 0, sizeof(*m));
 	m->config = c;
 	m->metrics = metrics;
 	m->timeline = t;
@@ -565,11 +621,23 @@ int machine_init(struct machine *m, const struct vm_config *c, const struct mach
 	return rc;
 }
 
+/* Before filters: a thread started later would inherit the starter's. */
+static int machine_start_io_threads(struct machine *m, struct err *e)
+{
+	int rc = 0;
+
+	for (uint32_t i = 0; rc == 0 && i < m->io_thread_count; i++)
+		rc = io_thread_start(m->io_threads[i], e);
+	return rc;
+}
+
 int machine_start(struct machine *m, struct err *e)
 {
 	int rc;
 
-	if ((rc = console_start(&m->console, &m->uart, &m->loop, m->supervisor.fd < 0, e)) < 0 ||
+	if ((rc = machine_start_io_threads(m, e)) < 0 ||
+		(rc = console_start(&m->console, &m->uart, &m->loop, m->supervisor.fd < 0, e)) <
+			0 ||
 		(rc = vcpus_start(&m->vcpus, e)) < 0)
 		return rc;
 	if (m->seccomp && (rc = seccomp_install(SECCOMP_ROLE_MAIN, e)) < 0)
@@ -589,6 +657,8 @@ enum vm_end machine_run(struct machine *m)
 		machine_end(m, VM_END_INTERNAL_ERROR);
 	}
 	vcpus_stop(&m->vcpus);
+	for (uint32_t i = 0; i < m->io_thread_count; i++)
+		io_thread_stop(m->io_threads[i]);
 	console_drain(&m->console);
 	end = (enum vm_end)__atomic_load_n(&m->end, __ATOMIC_ACQUIRE);
 	if (__atomic_load_n(&m->panicked, __ATOMIC_RELAXED))
@@ -598,13 +668,21 @@ enum vm_end machine_run(struct machine *m)
 
 void machine_fini(struct machine *m)
 {
+	cpuid_fetch_fini(&m->cpuid);
 	if (m->vcpus.count > 0)
 		vcpus_fini(&m->vcpus);
+	for (uint32_t i = 0; i < m->io_thread_count; i++)
+		io_thread_stop(m->io_threads[i]);
 	for (uint32_t i = 0; i < m->virtio_count; i++) {
 		virtio_mmio_fini(&m->virtio[i].mmio);
 		m->virtio[i].dev->ops->destroy(m->virtio[i].dev);
 	}
 	m->virtio_count = 0;
+	for (uint32_t i = 0; i < m->io_thread_count; i++) {
+		io_thread_fini(m->io_threads[i]);
+		free(m->io_threads[i]);
+	}
+	m->io_thread_count = 0;
 	supervisor_fini(&m->supervisor);
 	console_fini(&m->console);
 	vmgenid_fini(&m->vmgenid);

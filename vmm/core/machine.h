@@ -2,9 +2,9 @@
 /*
  * The machine: one VM, put together from a struct vm_config and run until it ends.
  *
- * Life: machine_init builds everything up to the first instruction; machine_start starts the
- * vCPU threads (parked), puts the main thread's filter on and opens the gate; machine_run is the
- * event loop until something calls machine_end; machine_fini takes it apart.
+ * Life: machine_init builds everything up to the first instruction, with the vCPU threads parked;
+ * machine_start puts the main thread's filter on and opens the gate; machine_run is the event loop
+ * until something calls machine_end; machine_fini takes it apart.
  *
  * Threads: all functions are the main thread's, except machine_end (any thread).
  */
@@ -12,11 +12,13 @@
 
 #include "virtio/mmio.h"
 #include "vmm/core/console.h"
+#include "vmm/core/io_thread.h"
 #include "vmm/core/metrics.h"
 #include "vmm/core/supervisor.h"
 #include "vmm/core/timeline.h"
 #include "vmm/core/vcpu.h"
 #include "vmm/core/vm_config.h"
+#include "vmm/kvm/cpuid_fetch.h"
 #include "vmm/legacy/boot_timer.h"
 #include "vmm/legacy/i8042.h"
 #include "vmm/legacy/power.h"
@@ -30,10 +32,13 @@
 struct machine_virtio {
 	struct machine *machine; /* borrowed */
 	struct virtio_dev *dev;  /* owned */
+	struct loop *loop;       /* borrowed: its owner thread's */
 	struct virtio_mmio mmio;
 	struct machine_kick {
 		struct machine_virtio *owner;
 		uint16_t queue;
+		uint16_t slow_count; /* kicks that came by an exit: see machine_on_kick */
+		gpa_t notify;        /* its doorbell */
 		struct loop_source source;
 	} kicks[VIRTIO_QUEUES_MAX];
 };
@@ -49,6 +54,7 @@ struct machine {
 	struct timeline *timeline;      /* borrowed */
 	struct gmem mem;
 	struct kvm_vm vm;
+	struct cpuid_fetch cpuid;
 	struct bus ports, mmio;
 	struct ioapic ioapic;
 	struct loop loop;
@@ -64,6 +70,8 @@ struct machine {
 	struct vmclock vmclock;
 	uint32_t virtio_count;
 	struct machine_virtio virtio[LAYOUT_VIRTIO_COUNT_MAX];
+	uint32_t io_thread_count;
+	struct io_thread *io_threads[LAYOUT_VIRTIO_COUNT_MAX]; /* owned */
 	struct supervisor supervisor;
 	int end_fd;   /* owned eventfd: some thread called machine_end */
 	int timer_fd; /* owned: the metrics period */
@@ -73,7 +81,10 @@ struct machine {
 	bool seccomp;
 };
 
-/* On failure everything is given back and *m is as machine_fini leaves it. */
+/*
+ * *m is zeroed storage: clearing it here would touch all of its pages. On failure everything is
+ * given back.
+ */
 int machine_init(struct machine *m, const struct vm_config *c, const struct machine_options *o,
 	struct metrics *metrics, struct timeline *t, struct err *e) MUST_USE;
 int machine_start(struct machine *m, struct err *e) MUST_USE;

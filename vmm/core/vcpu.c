@@ -248,10 +248,12 @@ static void vcpus_wait_parked(struct vcpus *v, uint32_t count)
 	(void)pthread_mutex_unlock(&v->lock);
 }
 
-int vcpus_start(struct vcpus *v, struct err *e)
+int vcpus_launch(struct vcpus *v, struct err *e)
 {
 	struct sigaction kick = {.sa_handler = vcpu_on_kick};
 
+	if (v->launched)
+		return 0;
 	(void)sigaction(vcpu_kick_signal(), &kick, NULL);
 	for (uint32_t i = 0; i < v->count; i++) {
 		int rc = vcpu_start(&v->vcpu[i], e);
@@ -261,6 +263,16 @@ int vcpus_start(struct vcpus *v, struct err *e)
 			return rc;
 		}
 	}
+	v->launched = true;
+	return 0;
+}
+
+int vcpus_start(struct vcpus *v, struct err *e)
+{
+	int rc = vcpus_launch(v, e);
+
+	if (rc < 0)
+		return rc;
 	vcpus_wait_parked(v, v->count);
 	if (v->unconfined) {
 		vcpus_stop(v);

@@ -57,13 +57,16 @@ struct vcpus {
 	pthread_cond_t changed;
 	enum vcpu_gate gate; /* also read without the lock, as a hint */
 	uint32_t parked_count;
+	bool launched;
 	bool unconfined; /* some thread could not put its filter on; under the lock */
 };
 
 /* Creates count vCPUs on vm. Nothing runs. *v's borrowed fields are set by the caller after. */
 int vcpus_init(struct vcpus *v, struct kvm_vm *vm, uint32_t count, struct err *e) MUST_USE;
 
-/* Starts the threads; returns when each has its filter on and is parked. */
+/* Starts the threads, which put their filters on and park while the caller goes on. */
+int vcpus_launch(struct vcpus *v, struct err *e) MUST_USE;
+/* Starts them if need be; returns when each has its filter on and is parked. */
 int vcpus_start(struct vcpus *v, struct err *e) MUST_USE;
 
 void vcpus_resume(struct vcpus *v);

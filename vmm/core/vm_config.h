@@ -28,6 +28,7 @@ struct vm_drive_config {
 	bool writeback;  /* cache_type Writeback */
 	bool async;      /* io_engine Async: io_uring, where the host has it */
 	bool direct;     /* ours: O_DIRECT, past the host's page cache */
+	bool io_thread;  /* ours: served by a thread of its own */
 	uint32_t queues; /* ours: 1 .. VIRTIO_QUEUES_MAX */
 	bool has_rate_limiter;
 	struct rate_limiter_config rate_limiter;

@@ -188,12 +188,17 @@ static void cpuid_amd_topology(struct cpuid_table *t, const struct cpuid_topolog
 /* The host's brand string: KVM leaves it out, guests print it. */
 static void cpuid_brand_string(struct cpuid_table *t)
 {
+	const struct kvm_cpuid_entry2 *top = cpuid_find(t, 0x80000000u, 0);
+
+	/* Each CPUID instruction here may trap and take microseconds: as few as possible. */
+	if ((top ? top->eax : (unsigned)__get_cpuid_max(0x80000000u, NULL)) < 0x80000004u)
+		return;
 	for (uint32_t leaf = 0x80000002u; leaf <= 0x80000004u; leaf++) {
 		struct kvm_cpuid_entry2 *c = cpuid_find(t, leaf, 0);
 
 		if (!c)
 			c = cpuid_add(t, leaf, 0, 0);
-		(void)__get_cpuid(leaf, &c->eax, &c->ebx, &c->ecx, &c->edx);
+		__cpuid(leaf, c->eax, c->ebx, c->ecx, c->edx);
 	}
 }
 

@@ -34,7 +34,7 @@ static int vm_create(int kvm_fd)
 	return fd >= 0 ? fd : -errno;
 }
 
-int kvm_vm_init(struct kvm_vm *vm, struct err *e)
+int kvm_vm_open(struct kvm_vm *vm, struct err *e)
 {
 	CLEANUP_FD
 	int kvm_fd = -1;
@@ -52,11 +52,24 @@ int kvm_vm_init(struct kvm_vm *vm, struct err *e)
 		return err_set(e, -EIO,
 			"KVM_GET_VCPU_MMAP_SIZE says %d, too small for struct kvm_run", size);
 	vm->run_size = (uint32_t)size;
-	vm->fd = vm_create(kvm_fd);
+	vm->kvm_fd = fd_take(&kvm_fd);
+	return 0;
+}
+
+int kvm_vm_create(struct kvm_vm *vm, struct err *e)
+{
+	vm->fd = vm_create(vm->kvm_fd);
 	if (vm->fd < 0)
 		return err_set_os(e, vm->fd, "KVM_CREATE_VM");
-	vm->kvm_fd = fd_take(&kvm_fd);
-	rc = vm_set_scratch_areas(vm, e);
+	return vm_set_scratch_areas(vm, e);
+}
+
+int kvm_vm_init(struct kvm_vm *vm, struct err *e)
+{
+	int rc = kvm_vm_open(vm, e);
+
+	if (rc == 0)
+		rc = kvm_vm_create(vm, e);
 	if (rc < 0)
 		kvm_vm_fini(vm);
 	return rc;
@@ -109,6 +122,7 @@ int kvm_vm_create_vcpu(struct kvm_vm *vm, uint32_t index, struct err *e)
 	return fd >= 0 ? fd : err_set_os(e, -errno, "KVM_CREATE_VCPU %u", index);
 }
 
+/* #syscalls:main,io ioctl:1=KVM_IOEVENTFD */
 int kvm_vm_add_ioeventfd(struct kvm_vm *vm, gpa_t addr, uint32_t match, int fd, struct err *e)
 {
 	struct kvm_ioeventfd io = {

@@ -4,7 +4,7 @@
  *
  * Order of creation matters. Memory slots come first: adding one after an irqchip or an ioeventfd
  * exists waits for an RCU grace period, milliseconds each. The split irqchip must precede the
- * vCPUs (KVM makes local APICs with them). ioeventfds and irqfds come last.
+ * vCPUs (KVM makes local APICs with them). irqfds come last, ioeventfds when a queue has proved busy.
  *
  * Threads: creation on the main thread; kvm_vm_set_routes under its caller's lock.
  */
@@ -24,6 +24,9 @@ struct kvm_vm {
 
 /* Opens /dev/kvm, checks the capabilities mayfly needs, creates the VM. -errno with *e. */
 int kvm_vm_init(struct kvm_vm *vm, struct err *e) MUST_USE;
+/* Its two halves: the first sets all of *vm; after a failure of either, kvm_vm_fini is due. */
+int kvm_vm_open(struct kvm_vm *vm, struct err *e) MUST_USE;
+int kvm_vm_create(struct kvm_vm *vm, struct err *e) MUST_USE;
 void kvm_vm_fini(struct kvm_vm *vm);
 
 /* One slot per region of m. m must outlive the VM. */

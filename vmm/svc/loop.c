@@ -54,7 +54,7 @@ void loop_del(struct loop *l, struct loop_source *s)
 			loop_turn[i].data.ptr = NULL;
 }
 
-/* #syscalls:main epoll_wait */
+/* #syscalls:main,io epoll_wait */
 int loop_run(struct loop *l)
 {
 	while (!l->stop) {

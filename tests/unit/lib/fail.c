@@ -22,6 +22,13 @@ struct fail_plan {
 
 static struct fail_plan fail_plans[FAIL_CALL_COUNT];
 static pthread_mutex_t fail_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t fail_changed = PTHREAD_COND_INITIALIZER;
+static struct {
+	bool on;
+	enum fail_call call;
+	pthread_t but; /* this thread is not held */
+	unsigned held;
+} fail_held;
 
 void fail_nth(enum fail_call call, unsigned nth, int err)
 {
@@ -40,8 +47,40 @@ unsigned fail_seen(enum fail_call call)
 	return fail_plans[call].seen;
 }
 
+void fail_hold(enum fail_call call)
+{
+	(void)pthread_mutex_lock(&fail_lock);
+	fail_held.on = true;
+	fail_held.call = call;
+	fail_held.but = pthread_self();
+	(void)pthread_mutex_unlock(&fail_lock);
+}
+
+unsigned fail_release(void)
+{
+	unsigned held;
+
+	(void)pthread_mutex_lock(&fail_lock);
+	held = fail_held.held;
+	fail_held.on = false;
+	(void)pthread_cond_broadcast(&fail_changed);
+	(void)pthread_mutex_unlock(&fail_lock);
+	return held;
+}
+
+unsigned fail_held_count(void)
+{
+	unsigned held;
+
+	(void)pthread_mutex_lock(&fail_lock);
+	held = fail_held.held;
+	(void)pthread_mutex_unlock(&fail_lock);
+	return held;
+}
+
 void fail_reset(void)
 {
+	(void)fail_release();
 	for (int i = 0; i < FAIL_CALL_COUNT; i++)
 		fail_plans[i] = (struct fail_plan){0};
 }
@@ -53,6 +92,12 @@ static bool fail_now(enum fail_call call, size_t *ret_max)
 	bool hit;
 
 	(void)pthread_mutex_lock(&fail_lock);
+	while (fail_held.on && fail_held.call == call &&
+		!pthread_equal(pthread_self(), fail_held.but)) {
+		fail_held.held++;
+		(void)pthread_cond_wait(&fail_changed, &fail_lock);
+		fail_held.held--;
+	}
 	hit = ++p->seen == p->nth;
 	if (hit) {
 		errno = p->err;

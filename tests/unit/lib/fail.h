@@ -30,6 +30,12 @@ void fail_nth(enum fail_call call, unsigned nth, int err);
 /* As fail_nth, for one call only: it moves at most max bytes (preadv, pwritev, getrandom, pread). */
 void fail_short(enum fail_call call, unsigned nth, size_t max);
 
+/* Such calls of all threads but this one wait until fail_release, as on a disk that hangs. */
+void fail_hold(enum fail_call call);
+/* Lets them go; how many waited. */
+unsigned fail_release(void);
+unsigned fail_held_count(void);
+
 /* Calls seen since fail_reset. */
 unsigned fail_seen(enum fail_call call);
 

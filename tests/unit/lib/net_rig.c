@@ -204,3 +204,8 @@ int net_rig_sent(struct net_rig *r, unsigned pair, void *buf, size_t size)
 {
 	return (int)recv(r->far[pair], buf, size, MSG_DONTWAIT);
 }
+
+const struct net_counters *net_rig_counters(const struct net_rig *r)
+{
+	return net_counters_get(r->dev);
+}

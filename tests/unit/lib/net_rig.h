@@ -42,6 +42,7 @@ struct net_rig {
 void net_rig_init(struct net_rig *r, struct net_config c, uint16_t pairs);
 void net_rig_start(struct net_rig *r, uint64_t features);
 void net_rig_fini(struct net_rig *r);
+const struct net_counters *net_rig_counters(const struct net_rig *r);
 
 /* One turn of the loop; how many events there were. */
 int net_rig_turn(struct net_rig *r);

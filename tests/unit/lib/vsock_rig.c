@@ -33,7 +33,8 @@ void vsock_rig_post(struct vsock_rig *r, uint32_t slot, uint32_t len)
 
 void vsock_rig_start(struct vsock_rig *r, uint32_t rx_count)
 {
-	const uint64_t features = DRIVER_FEATURES | 1ull << VIRTIO_F_IN_ORDER;
+	const uint64_t features =
+		(r->plain ? DRIVER_FEATURES_PLAIN : DRIVER_FEATURES) | 1ull << VIRTIO_F_IN_ORDER;
 	uint32_t status = VIRTIO_STATUS_ACKNOWLEDGE | VIRTIO_STATUS_DRIVER;
 
 	driver_attach(&r->drv, r->dev);
@@ -127,6 +128,15 @@ struct vsock_hdr vsock_rig_hdr(uint16_t op, uint32_t guest_port, uint32_t host_p
 		.op = op,
 		.buf_alloc = 0x40000,
 	};
+}
+
+void vsock_rig_offer(struct vsock_rig *r, const struct vsock_hdr *h, const void *data, uint32_t len)
+{
+	uint64_t at = driver_alloc(&r->drv, sizeof(*h) + len, 16);
+
+	memcpy(driver_at(&r->drv, at), h, sizeof(*h));
+	memcpy((char *)driver_at(&r->drv, at) + sizeof(*h), data, len);
+	ring_offer(r, RIG_TX, at, (uint32_t)sizeof(*h) + len, false);
 }
 
 void vsock_rig_send_raw(
@@ -312,4 +322,14 @@ void rig_expect_bytes(int fd, const void *data, size_t len)
 	}
 	assert_int_equal(recv(fd, buf, len, MSG_WAITALL), len);
 	assert_memory_equal(buf, data, len);
+}
+
+struct vsock_table *vsock_rig_table(struct vsock_rig *r)
+{
+	return &vsock_rig_muxer(r)->table;
+}
+
+const struct vsock_counters *vsock_rig_counters(const struct vsock_rig *r)
+{
+	return vsock_counters_get(r->dev);
 }

@@ -29,6 +29,7 @@ struct vsock_rig {
 	uint64_t rx_at, tx_at; /* buffers in guest memory */
 	uint32_t rx_size;      /* of the buffers that are posted */
 	bool hold_rx;          /* do not give a buffer back when its packet was taken */
+	bool plain;            /* the next vsock_rig_start is without EVENT_IDX */
 	unsigned kicks_seen;
 	unsigned events; /* that the last vsock_rig_turn dispatched */
 };
@@ -50,6 +51,9 @@ void vsock_rig_send(struct vsock_rig *r, uint16_t op, uint32_t guest_port, uint3
 	const void *data, uint32_t len);
 /* The same, every byte of the header the test's; len bytes behind it. */
 void vsock_rig_send_raw(
+	struct vsock_rig *r, const struct vsock_hdr *h, const void *data, uint32_t len);
+/* The same with room of its own, and the device is not told yet. */
+void vsock_rig_offer(
 	struct vsock_rig *r, const struct vsock_hdr *h, const void *data, uint32_t len);
 struct vsock_hdr vsock_rig_hdr(uint16_t op, uint32_t guest_port, uint32_t host_port);
 
@@ -73,6 +77,8 @@ uint32_t vsock_rig_fill(struct vsock_rig *r, uint32_t guest_port, uint32_t host_
 unsigned char rig_pattern(uint32_t i);
 /* The inside of the device. */
 struct vsock_muxer *vsock_rig_muxer(struct vsock_rig *r);
+struct vsock_table *vsock_rig_table(struct vsock_rig *r);
+const struct vsock_counters *vsock_rig_counters(const struct vsock_rig *r);
 /* True if nothing but the end of file is to be read; consumes nothing otherwise. */
 bool rig_at_end(int fd);
 void rig_expect_bytes(int fd, const void *data, size_t len);

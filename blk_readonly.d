@@ -1,8 +1,0 @@
-blk_readonly.o: tests/payload/blk_readonly.c tests/payload/rt/virtio.h \
-  tests/payload/rt/rt.h tests/payload/rt/layout.h
-
-tests/payload/rt/virtio.h:
-
-tests/payload/rt/rt.h:
-
-tests/payload/rt/layout.h:

@@ -1,8 +1,0 @@
-evil.o: tests/payload/rt/evil.c tests/payload/rt/virtio.h \
-  tests/payload/rt/rt.h tests/payload/rt/layout.h
-
-tests/payload/rt/virtio.h:
-
-tests/payload/rt/rt.h:
-
-tests/payload/rt/layout.h:

@@ -1,8 +1,0 @@
-evil_blk.o: tests/payload/evil_blk.c tests/payload/rt/virtio.h \
-  tests/payload/rt/rt.h tests/payload/rt/layout.h
-
-tests/payload/rt/virtio.h:
-
-tests/payload/rt/rt.h:
-
-tests/payload/rt/layout.h:

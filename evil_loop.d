@@ -1,8 +1,0 @@
-evil_loop.o: tests/payload/evil_loop.c tests/payload/rt/virtio.h \
-  tests/payload/rt/rt.h tests/payload/rt/layout.h
-
-tests/payload/rt/virtio.h:
-
-tests/payload/rt/rt.h:
-
-tests/payload/rt/layout.h:

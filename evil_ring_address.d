@@ -1,9 +1,0 @@
-evil_ring_address.o: tests/payload/evil_ring_address.c \
-  tests/payload/rt/virtio.h tests/payload/rt/rt.h \
-  tests/payload/rt/layout.h
-
-tests/payload/rt/virtio.h:
-
-tests/payload/rt/rt.h:
-
-tests/payload/rt/layout.h:

@@ -1,6 +1,0 @@
-poweroff_acpi.o: tests/payload/poweroff_acpi.c tests/payload/rt/rt.h \
-  tests/payload/rt/layout.h
-
-tests/payload/rt/rt.h:
-
-tests/payload/rt/layout.h:

@@ -1,8 +1,0 @@
-virtio.o: tests/payload/rt/virtio.c tests/payload/rt/virtio.h \
-  tests/payload/rt/rt.h tests/payload/rt/layout.h
-
-tests/payload/rt/virtio.h:
-
-tests/payload/rt/rt.h:
-
-tests/payload/rt/layout.h:
