@@ -38,15 +38,18 @@ LDFLAGS := -pthread $(filter -fsanitize=%,$(CFLAGS_$(VARIANT)))
 STATIC  := $(if $(findstring -fsanitize,$(CFLAGS_$(VARIANT))),-pie,-static-pie -Wl,-z,relro,-z,now)
 
 # wildcard, not a list: see the folder READMEs for what lives where
-LIB_SRCS := $(wildcard vmm/*/*.c virtio/*.c snapshot/*.c api/*.c) \
+LIB_SRCS := $(wildcard vmm/*/*.c virtio/*.c snapshot/*.c api/*.c api/*/*.c) \
 	$(filter-out seccomp/gen.c,$(wildcard seccomp/*.c))
-CLI_SRCS := $(wildcard cli/*.c vmm/base/*.c) vmm/kvm/caps.c
+# What the command shares with the monitor: KVM itself, CPU templates and their JSON form.
+CLI_SHARED := vmm/kvm/caps.c vmm/kvm/vm.c vmm/kvm/cpuid.c vmm/kvm/cpu_setup.c \
+	vmm/kvm/cpu_template.c vmm/kvm/cpu_templates.c api/cpu_config.c api/schema.c api/schema_print.c
+CLI_SRCS := $(wildcard cli/*.c vmm/base/*.c) $(CLI_SHARED)
 LIB_OBJS := $(LIB_SRCS:%.c=$(B)/o/%.o)
 CLI_OBJS := $(CLI_SRCS:%.c=$(B)/o/%.o)
 VMM_OBJS := $(B)/o/vmm/main.o $(B)/o/vmm/options.o
 LIB      := $(B)/libmayfly.a
-VMM_LIBS := -ljansson -l:liburing.a
-SEED_INPUTS := $(wildcard vmm/*.[ch] vmm/*/*.[ch] virtio/*.[ch] snapshot/*.[ch] api/*.[ch] seccomp/*.[ch])
+VMM_LIBS := -ljansson -l:liburing.a -l:libhttp_parser.a
+SEED_INPUTS := $(wildcard vmm/*.[ch] vmm/*/*.[ch] virtio/*.[ch] snapshot/*.[ch] api/*.[ch] api/*/*.[ch] seccomp/*.[ch])
 
 .DELETE_ON_ERROR:
 .SUFFIXES:
@@ -59,7 +62,7 @@ $(B)/mayfly-vmm: $(VMM_OBJS) $(LIB)
 
 $(B)/mayfly: $(CLI_OBJS)
 	@echo "  LD    $@"
-	@$(CC) $(LDFLAGS) $(STATIC) -o $@ $(CLI_OBJS) -ljansson
+	@$(CC) $(LDFLAGS) $(STATIC) -o $@ $(CLI_OBJS) -ljansson -l:libhttp_parser.a
 
 $(LIB): $(LIB_OBJS)
 	@echo "  AR    $@"
@@ -70,13 +73,21 @@ $(B)/o/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	@$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
 
--include $(wildcard vmm/rules.mk seccomp/rules.mk tests/*/rules.mk tests/rules.mk guest/rules.mk bench/rules.mk)
+-include $(wildcard vmm/rules.mk tools/man/rules.mk seccomp/rules.mk tests/*/rules.mk tests/rules.mk guest/rules.mk bench/rules.mk)
 -include $(shell [ -d $(B)/o ] && find $(B)/o -name '*.d')
 
 .PHONY: install
-install: all ## Install programs under DESTDIR/PREFIX
+install: all ## Install programs, man pages and completion under DESTDIR/PREFIX
 	install -d $(DESTDIR)$(PREFIX)/bin
 	install -m 755 $(B)/mayfly-vmm $(B)/mayfly $(DESTDIR)$(PREFIX)/bin/
+	install -d $(DESTDIR)$(PREFIX)/share/man/man1 \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions \
+		$(DESTDIR)$(PREFIX)/share/zsh/site-functions
+	install -m 644 $(B)/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1/
+	install -m 644 $(B)/completion/mayfly.bash \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/mayfly
+	ln -sf mayfly $(DESTDIR)$(PREFIX)/share/bash-completion/completions/mayfly-vmm
+	install -m 644 $(B)/completion/_mayfly $(DESTDIR)$(PREFIX)/share/zsh/site-functions/
 
 .PHONY: demo
 demo: ## Set up, boot Debian's kernel in mayfly, check what the guest saw
@@ -86,7 +97,7 @@ demo: ## Set up, boot Debian's kernel in mayfly, check what the guest saw
 check: ## Set up, run every test; the last line is the count
 	@tests/run
 
-.PHONY: check-lint check-unit check-kvm check-linux check-fuzz check-asan check-cli
+.PHONY: check-lint check-unit check-kvm check-linux check-fuzz check-asan check-cli check-conformance
 check-lint: ## Formatting, layering, clang-tidy, cppcheck, shellcheck
 check-unit: ## Unit tests (gcc and clang builds)
 check-kvm: ## Payload guests on /dev/kvm
@@ -94,7 +105,8 @@ check-linux: ## Linux guests, natively or in the nested testbed
 check-fuzz: ## Replay of the fuzz corpora under sanitizers
 check-asan: ## Unit tests and payload guests with ASan and UBSan, and with TSan
 check-cli: ## The mayfly command
-check-lint check-unit check-kvm check-linux check-fuzz check-asan check-cli:
+check-conformance: ## The API, against a real monitor
+check-lint check-unit check-kvm check-linux check-fuzz check-asan check-cli check-conformance:
 	@tests/run --layer $(@:check-%=%)
 
 .PHONY: bench

@@ -1,117 +1,75 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The configuration file. The tables check each key for itself; the rules that hold between keys
- * are here, in the order of the sections. See config_file.h.
+ * are in vm_rules.c. See config_file.h.
  */
 #include "api/config_file.h"
 
+#include "api/vm_rules.h"
 #include "api/vm_schema.h"
 #include "vmm/base/cleanup.h"
 #include "vmm/base/io.h"
 
 #include <errno.h>
-#include <stdlib.h>
-#include <string.h>
+#include <stdio.h>
 
 static void cleanup_json(json_t *const *j)
 {
 	json_decref(*j);
 }
 
-static int config_check_machine(const struct vm_config *c, struct err *e)
+static int config_check_drives(struct vm_config *c, struct err *e)
 {
-	if (c->smt && c->vcpu_count > 1 && c->vcpu_count % 2 != 0)
-		return err_set(e, -EINVAL,
-			"machine-config.vcpu_count: %u is odd; with smt it must be 1 or even",
-			c->vcpu_count);
-	if (c->mem_size_mib > GMEM_SIZE_MAX / MIB)
-		return err_set(e, -EINVAL,
-			"machine-config.mem_size_mib: %llu is out of range; it must be 1 to %llu",
-			(unsigned long long)c->mem_size_mib,
-			(unsigned long long)(GMEM_SIZE_MAX / MIB));
-	if (c->huge_pages != GMEM_PAGES_4K && c->mem_size_mib % 2 != 0)
-		return err_set(e, -EINVAL,
-			"machine-config.mem_size_mib: %llu is odd; with huge_pages it must be a "
-			"multiple of 2",
-			(unsigned long long)c->mem_size_mib);
-	return 0;
+	uint32_t count = c->drive_count;
+	char where[32];
+	int rc = 0;
+
+	for (uint32_t i = 0; i < count && rc == 0; i++) {
+		(void)snprintf(where, sizeof(where), "drives[%u]", i);
+		c->drive_count = i; /* against those before it */
+		rc = vm_rules_drive(c, i, &c->drives[i], where, e);
+	}
+	c->drive_count = count;
+	return rc;
 }
 
-static int config_check_drive(struct vm_config *c, uint32_t i, struct err *e)
+static int config_check_nets(struct vm_config *c, struct err *e)
 {
-	struct vm_drive_config *d = &c->drives[i];
+	uint32_t count = c->net_count;
+	char where[32];
+	int rc = 0;
 
-	for (uint32_t k = 0; k < i; k++) {
-		if (strcmp(c->drives[k].drive_id, d->drive_id) == 0)
-			return err_set(e, -EINVAL,
-				"drives[%u].drive_id: \"%.64s\" is already the id of drives[%u]", i,
-				d->drive_id, k);
-		if (c->drives[k].is_root_device && d->is_root_device)
-			return err_set(e, -EINVAL,
-				"drives[%u].is_root_device: A root block device already exists! "
-				"(drives[%u]); only one drive may be the root device",
-				i, k);
+	for (uint32_t i = 0; i < count && rc == 0; i++) {
+		struct vm_net_config *n = &c->nets[i];
+
+		(void)snprintf(where, sizeof(where), "network-interfaces[%u]", i);
+		c->net_count = i;
+		rc = vm_rules_net(c, i, n, where, e);
+		vm_rules_normalise_limiter(&n->has_rx_rate_limiter, &n->rx_rate_limiter);
+		vm_rules_normalise_limiter(&n->has_tx_rate_limiter, &n->tx_rate_limiter);
 	}
-	/* Firecracker takes it and never looks at it. */
-	if (d->partuuid && !d->is_root_device) {
-		log_warn("drives[%u].partuuid: ignored, because is_root_device is false", i);
-		free(d->partuuid);
-		d->partuuid = NULL;
-	}
-	return 0;
+	c->net_count = count;
+	return rc;
 }
 
-static int config_check_net(const struct vm_config *c, uint32_t i, struct err *e)
-{
-	const struct vm_net_config *n = &c->nets[i];
-	uint8_t mac[NET_MAC_SIZE], other[NET_MAC_SIZE];
-
-	if (!n->host_dev_name && !n->passt_socket)
-		return err_set(
-			e, -EINVAL, "network-interfaces[%u]: missing field `host_dev_name`", i);
-	if (n->host_dev_name && n->passt_socket)
-		return err_set(e, -EINVAL,
-			"network-interfaces[%u].passt_socket: excludes host_dev_name; give one of "
-			"them",
-			i);
-	if (n->passt_socket && n->queue_pairs != 1)
-		return err_set(e, -EINVAL,
-			"network-interfaces[%u].queue_pairs: %u; with passt_socket it must be 1", i,
-			n->queue_pairs);
-	if (n->guest_mac && net_mac_parse(n->guest_mac, mac) < 0)
-		return err_set(e, -EINVAL,
-			"network-interfaces[%u].guest_mac: \"%.64s\" is not a MAC address; it must "
-			"be "
-			"six pairs of hexadecimal digits with colons between",
-			i, n->guest_mac);
-	for (uint32_t k = 0; k < i; k++) {
-		if (strcmp(c->nets[k].iface_id, n->iface_id) == 0)
-			return err_set(e, -EINVAL,
-				"network-interfaces[%u].iface_id: \"%.64s\" is already the id of "
-				"network-interfaces[%u]",
-				i, n->iface_id, k);
-		if (n->guest_mac && c->nets[k].guest_mac &&
-			net_mac_parse(c->nets[k].guest_mac, other) == 0 &&
-			memcmp(mac, other, sizeof(mac)) == 0)
-			return err_set(e, -EINVAL,
-				"network-interfaces[%u].guest_mac: The MAC address is already in "
-				"use: %s "
-				"(network-interfaces[%u])",
-				i, n->guest_mac, k);
-	}
-	return 0;
-}
-
+/* What the API says at the start is said here at once: too much memory, too many devices. */
 static int config_check(struct vm_config *c, struct err *e)
 {
 	uint32_t device_count =
 		c->drive_count + c->net_count + (c->has_vsock ? 1 : 0) + (c->has_entropy ? 1 : 0);
-	int rc = config_check_machine(c, e);
+	int rc = vm_rules_machine(c, e);
 
-	for (uint32_t i = 0; i < c->drive_count && rc == 0; i++)
-		rc = config_check_drive(c, i, e);
-	for (uint32_t i = 0; i < c->net_count && rc == 0; i++)
-		rc = config_check_net(c, i, e);
+	if (rc == 0 && c->mem_size_mib > GMEM_SIZE_MAX / MIB)
+		return err_set(e, -EINVAL,
+			"machine-config.mem_size_mib: %llu is out of range; it must be 1 to %llu",
+			(unsigned long long)c->mem_size_mib,
+			(unsigned long long)(GMEM_SIZE_MAX / MIB));
+	rc = rc == 0 ? config_check_drives(c, e) : rc;
+	rc = rc == 0 ? config_check_nets(c, e) : rc;
+	rc = rc == 0 && c->has_mmds ? vm_rules_mmds(c, c, e) : rc;
+	vm_rules_normalise_limiter(&c->has_entropy_limiter, &c->entropy_limiter);
+	if (c->cpu_config || c->cpu_template == CPU_TEMPLATE_CLEAR)
+		c->cpu_template = CPU_TEMPLATE_NONE; /* a custom template comes after a named one */
 	if (rc == 0 && device_count > LAYOUT_VIRTIO_COUNT_MAX)
 		rc = err_set(e, -EINVAL,
 			"drives, entropy: %u devices are too many; the most is %u: %s",

@@ -61,14 +61,6 @@ static void schema_store(const struct schema_row *r, void *at, uint64_t value)
 	memcpy(at, &value, r->size); /* x86-64 is little endian */
 }
 
-static uint64_t schema_fetch(const struct schema_row *r, const void *at)
-{
-	uint64_t value = 0;
-
-	memcpy(&value, at, r->size);
-	return value;
-}
-
 static bool schema_is_id(const char *s)
 {
 	return s[strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")] ==
@@ -95,6 +87,8 @@ static int schema_parse_string(
 		return err_set(e, -EINVAL,
 			"%s: \"%s\" is not an id; only letters, digits and _ are allowed", path,
 			schema_quote(quoted, text));
+	if (!r->size)
+		return 0;
 	copy = strdup(text);
 	if (!copy)
 		return err_set_os(e, -ENOMEM, "%s", path);
@@ -140,9 +134,9 @@ static int schema_parse_enum(
 		size_t used = strlen(known);
 
 		(void)snprintf(
-			known + used, sizeof(known) - used, "%s%s", used ? ", " : "", n->name);
+			known + used, sizeof(known) - used, "%s`%s`", used ? ", " : "", n->name);
 	}
-	return err_set(e, -EINVAL, "%s: unknown variant `%s`; it must be one of %s", path,
+	return err_set(e, -EINVAL, "%s: unknown variant `%s`, expected one of %s", path,
 		schema_quote(quoted, text), known);
 }
 
@@ -166,7 +160,8 @@ static int schema_parse_array(
 		/* Counted first: a half-read element is released with the rest. */
 		memset(at, 0, r->size);
 		count = i + 1;
-		memcpy(base + r->aux_offset, &count, sizeof(count));
+		if (r->size)
+			memcpy(base + r->aux_offset, &count, sizeof(count));
 		rc = schema_parse(r->nested, json_array_get(v, i), element, at, e);
 		if (rc < 0)
 			return rc;
@@ -199,6 +194,8 @@ static int schema_parse_row(
 		return schema_parse(r->nested, v, path, at, e);
 	case SCHEMA_TYPE_ARRAY:
 		return schema_parse_array(r, v, path, base, e);
+	case SCHEMA_TYPE_CUSTOM:
+		return r->custom->parse(v, path, at, e);
 	case SCHEMA_TYPE_LATER:
 		if (json_is_null(v) || json_is_false(v) ||
 			(json_is_array(v) && json_array_size(v) == 0))
@@ -224,11 +221,11 @@ static int schema_refuse_unknown(
 	for (uint32_t i = 0; i < s->row_count; i++) {
 		size_t used = strlen(known);
 
-		(void)snprintf(known + used, sizeof(known) - used, "%s%s", used ? ", " : "",
+		(void)snprintf(known + used, sizeof(known) - used, "%s`%s`", used ? ", " : "",
 			s->rows[i].key);
 	}
-	return err_set(e, -EINVAL, "%s: unknown key \"%s\"; known keys: %s", *path ? path : s->name,
-		schema_quote(quoted, key), known);
+	return err_set(e, -EINVAL, "%s: unknown field `%s`, expected one of %s",
+		*path ? path : s->name, schema_quote(quoted, key), known);
 }
 
 /* Refuses keys that no row has, or names them in a bounded number of warnings. */
@@ -297,71 +294,4 @@ int schema_load_text(const char *text, size_t len, json_t **ret, struct err *e)
 	return err_set(e, -EINVAL, "%s%s at line %d column %d",
 		json_error_code(&je) == json_error_numeric_overflow ? "invalid type: " : "",
 		schema_quote(quoted, je.text), je.line, je.column);
-}
-
-static json_t *schema_print_array(const struct schema_row *r, const char *base)
-{
-	json_t *array = json_array();
-	uint32_t count;
-
-	memcpy(&count, base + r->aux_offset, sizeof(count));
-	for (uint32_t i = 0; i < count && array; i++) {
-		if (json_array_append_new(array,
-			    schema_print(r->nested, base + r->offset + (size_t)i * r->size)) < 0) {
-			json_decref(array);
-			array = NULL;
-		}
-	}
-	return array;
-}
-
-static json_t *schema_print_row(const struct schema_row *r, const char *base)
-{
-	const char *at = base + r->offset;
-	const char *text;
-	bool given = true;
-
-	CHECK(r->type <= SCHEMA_TYPE_LATER);
-	if (r->flags & SCHEMA_HIDDEN)
-		return json_null();
-	switch ((enum schema_type)r->type) {
-	case SCHEMA_TYPE_STRING:
-		memcpy(&text, at, sizeof(text));
-		return text ? json_string(text) : json_null();
-	case SCHEMA_TYPE_BOOL:
-		return json_boolean(schema_fetch(r, at) != 0);
-	case SCHEMA_TYPE_UINT:
-		return json_integer((json_int_t)schema_fetch(r, at));
-	case SCHEMA_TYPE_ENUM:
-		for (const struct schema_name *n = r->names; n->name; n++)
-			if (n->value == schema_fetch(r, at))
-				return json_string(n->name);
-		return json_null();
-	case SCHEMA_TYPE_OBJECT:
-		if (r->flags & SCHEMA_PRESENCE)
-			memcpy(&given, base + r->aux_offset, sizeof(given));
-		return given ? schema_print(r->nested, at) : json_null();
-	case SCHEMA_TYPE_ARRAY:
-		return schema_print_array(r, base);
-	case SCHEMA_TYPE_LATER:
-		return json_null();
-	}
-	return NULL; /* not reached: CHECK above */
-}
-
-json_t *schema_print(const struct schema *s, const void *base)
-{
-	json_t *obj = json_object();
-
-	for (uint32_t i = 0; i < s->row_count && obj; i++) {
-		const struct schema_row *r = &s->rows[i];
-
-		if ((r->type == SCHEMA_TYPE_ENUM && r->size == 0) || (r->flags & SCHEMA_DEPRECATED))
-			continue; /* nothing was stored, or nobody is to see it */
-		if (json_object_set_new(obj, r->key, schema_print_row(r, base)) < 0) {
-			json_decref(obj);
-			obj = NULL;
-		}
-	}
-	return obj;
 }

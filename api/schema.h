@@ -27,17 +27,22 @@ enum schema_type {
 	SCHEMA_TYPE_ENUM,   /* bool or enum of `size` bytes; size 0: checked, not stored */
 	SCHEMA_TYPE_OBJECT, /* a nested struct */
 	SCHEMA_TYPE_ARRAY,  /* an array of nested structs and a uint32_t count */
+	SCHEMA_TYPE_CUSTOM, /* whatever the functions of struct schema_custom make of it */
 	SCHEMA_TYPE_LATER,  /* known, but no release has it yet: only "nothing" is accepted */
 };
 
 /* Flags of a row. */
-#define SCHEMA_REQUIRED   0x01u /* absent: missing field */
-#define SCHEMA_NULLABLE   0x02u /* null means absent */
-#define SCHEMA_ID         0x04u /* string of letters, digits and _ */
-#define SCHEMA_ANY_CASE   0x08u /* enum names match in any case */
-#define SCHEMA_PRESENCE   0x10u /* object: a bool at aux_offset says that it was given */
-#define SCHEMA_HIDDEN     0x20u /* printed as null */
-#define SCHEMA_DEPRECATED 0x40u /* accepted without effect; not printed */
+#define SCHEMA_REQUIRED   0x01u  /* absent: missing field */
+#define SCHEMA_NULLABLE   0x02u  /* null means absent */
+#define SCHEMA_ID         0x04u  /* string of letters, digits and _ */
+#define SCHEMA_ANY_CASE   0x08u  /* enum names match in any case */
+#define SCHEMA_PRESENCE   0x10u  /* object: a bool at aux_offset says that it was given */
+#define SCHEMA_HIDDEN     0x20u  /* printed as null */
+#define SCHEMA_DEPRECATED 0x40u  /* whoever gives it is told by a header of the answer */
+#define SCHEMA_SILENT     0x80u  /* not printed */
+#define SCHEMA_OMIT       0x100u /* not printed while it is as it would be when absent */
+#define SCHEMA_ZERO_NULL  0x200u /* uint: 0 is printed as null */
+#define SCHEMA_LIST       0x400u /* later: a list, printed as [] */
 
 /* Flag of a table: unknown keys are accepted, each with a warning, instead of refused. */
 #define SCHEMA_OPEN 0x01u
@@ -52,18 +57,28 @@ struct schema_name {
 
 struct schema;
 
+/* A member that no other type fits. The walkers call these with its address. */
+struct schema_custom {
+	const char *what; /* for --describe-api: "array of string" */
+	/* 0, -EINVAL or -ENOMEM; path is for messages. Releases what was there before. */
+	int (*parse)(json_t *v, const char *path, void *at, struct err *e);
+	json_t *(*print)(const void *at); /* a new value; NULL: out of memory */
+	void (*release)(void *at);        /* leaves *at as it was before parse; or NULL */
+};
+
 struct schema_row {
 	const char *key;
 	uint8_t type; /* enum schema_type */
-	uint8_t flags;
-	uint32_t offset;       /* of the member in the struct */
-	uint32_t size;         /* bytes of the member, or of one element of an array */
+	uint16_t flags;
+	uint32_t offset; /* of the member in the struct */
+	uint32_t size;   /* bytes of the member or of one array element; 0: not stored; custom: 1 */
 	uint32_t aux_offset;   /* object: presence bool; array: count */
 	uint64_t min, max;     /* values, bytes of a string, or elements of an array */
 	uint64_t def;          /* stored when an optional number, bool or enum is absent */
 	const char *full_text; /* array: added to the message when there are too many, or NULL */
 	const struct schema_name *names;
 	const struct schema *nested;
+	const struct schema_custom *custom;
 };
 
 struct schema {
@@ -106,10 +121,40 @@ struct schema {
 		SCHEMA_MEMBER(SCHEMA_TYPE_ENUM, key_, S, member),                                  \
 	}
 
-/* An enum that is checked and then forgotten. */
+/* Values that are checked and then forgotten. */
 #define SCHEMA_ENUM_CHECKED(key_, names_, flags_)                                                  \
 	{                                                                                          \
 		.key = (key_), .type = SCHEMA_TYPE_ENUM, .flags = (flags_), .names = (names_),     \
+	}
+
+#define SCHEMA_STR_CHECKED(key_, min_, max_, flags_)                                               \
+	{                                                                                          \
+		.key = (key_), .type = SCHEMA_TYPE_STRING, .flags = (flags_), .min = (min_),       \
+		.max = (max_),                                                                     \
+	}
+
+#define SCHEMA_BOOL_CHECKED(key_, flags_)                                                          \
+	{                                                                                          \
+		.key = (key_), .type = SCHEMA_TYPE_BOOL, .flags = (flags_),                        \
+	}
+
+#define SCHEMA_UINT_CHECKED(key_, min_, max_, flags_)                                              \
+	{                                                                                          \
+		.key = (key_), .type = SCHEMA_TYPE_UINT, .flags = (flags_), .min = (min_),         \
+		.max = (max_),                                                                     \
+	}
+
+#define SCHEMA_ARRAY_CHECKED(key_, max_, schema_, flags_)                                          \
+	{                                                                                          \
+		.key = (key_), .type = SCHEMA_TYPE_ARRAY, .flags = (flags_), .max = (max_),        \
+		.nested = (schema_),                                                               \
+	}
+
+/* A member with functions of its own. */
+#define SCHEMA_CUSTOM(key_, S, member, custom_, flags_)                                            \
+	{                                                                                          \
+		.key = (key_), .type = SCHEMA_TYPE_CUSTOM, .flags = (flags_), .size = 1,           \
+		.offset = offsetof(S, member), .custom = (custom_),                                \
 	}
 
 /* An object whose rows point into the same struct as this row's. */
@@ -143,6 +188,12 @@ struct schema {
 		.key = (key_), .type = SCHEMA_TYPE_LATER,                                          \
 	}
 
+/* The same, of what is a list. */
+#define SCHEMA_LATER_LIST(key_)                                                                    \
+	{                                                                                          \
+		.key = (key_), .type = SCHEMA_TYPE_LATER, .flags = SCHEMA_LIST,                    \
+	}
+
 /*
  * Reads a JSON text of one object. The caller owns *ret. -EINVAL with a message that names line
  * and column. Duplicate keys, more nesting than jansson's 2048 and numbers past 64 bits are
@@ -160,3 +211,9 @@ int schema_parse(
 
 /* Prints base as a new JSON object that schema_parse would take. NULL: out of memory. */
 json_t *schema_print(const struct schema *s, const void *base) MUST_USE;
+
+/* Frees what schema_parse put into base, which was zero before it, also after a failure. */
+void schema_release(const struct schema *s, void *base);
+
+/* True if obj, which need not be valid, gives a deprecated key. */
+bool schema_uses_deprecated(const struct schema *s, const json_t *obj);

@@ -10,10 +10,13 @@
 
 extern const struct schema boot_source_schema;    /* into struct vm_config */
 extern const struct schema machine_config_schema; /* into struct vm_config */
+extern const struct schema machine_update_schema; /* into struct vm_config; all keys optional */
+extern const struct schema token_bucket_schema;   /* into struct token_bucket_config */
 extern const struct schema rate_limiter_schema;   /* into struct rate_limiter_config */
 extern const struct schema drive_schema;          /* into struct vm_drive_config */
 extern const struct schema vsock_schema;          /* into struct vm_config */
 extern const struct schema net_schema;            /* into struct vm_net_config */
+extern const struct schema mmds_schema;           /* into struct vm_config */
 extern const struct schema entropy_schema;        /* into struct vm_config */
 extern const struct schema logger_schema;         /* into struct vm_config */
 extern const struct schema metrics_schema;        /* into struct vm_config */

@@ -2,7 +2,7 @@
 # The programs that measure. Static, as mayfly-vmm is, so that all start alike; empty has not even
 # a C library.
 
-BENCH_PROGRAMS := $(addprefix $(B)/bench/,empty floor launch timeline init guest blk_floor net_peer vsock_peer bell_floor)
+BENCH_PROGRAMS := $(addprefix $(B)/bench/,empty floor launch timeline init guest blk_floor net_peer vsock_peer bell_floor api)
 BENCH_FLAGS    := -std=c11 -D_GNU_SOURCE -O2 -fno-common -static -I. $(WARN)
 
 .PHONY: bench-programs

@@ -179,7 +179,7 @@ static int one_print(const struct doctor_report *r, const char *id)
 	return f->verdict == DOCTOR_OK ? CLI_OK : CLI_FAILED;
 }
 
-static int report_print(const char *format, const char *check)
+static int report_print(bool json, const char *check)
 {
 	struct doctor_report r = {.kvm_kind = "none"};
 	int status = CLI_OK;
@@ -189,7 +189,7 @@ static int report_print(const char *format, const char *check)
 	doctor_check_limits(&r);
 	if (check)
 		status = one_print(&r, check);
-	else if (strcmp(format, "json") == 0)
+	else if (json)
 		status = json_print(&r);
 	else
 		text_print(&r);
@@ -202,52 +202,46 @@ static int report_print(const char *format, const char *check)
 	return status;
 }
 
+static const struct cli_option doctor_options[] = {
+	{'o', "output", "FORMAT", "text json", "text (the default) or json"},
+	{'c', "check", "NAME", NULL, "print only the check of this name, for scripts"},
+	CLI_OPTION_HELP,
+};
+
 static int doctor_main(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{"output", required_argument, NULL, 'o'},
-		{"check", required_argument, NULL, 'c'},
-		{"help", no_argument, NULL, 'h'},
-		{NULL, 0, NULL, 0},
-	};
-	const char *format = "text", *check = NULL;
-	int opt;
+	const char *check = NULL;
+	bool json = false;
+	int opt, status = CLI_OK;
 
-	opterr = 0;
-	while ((opt = getopt_long(argc, argv, "+:ho:", options, NULL)) != -1) {
+	while (status == CLI_OK && (opt = cli_option_next(&cli_doctor_command, argc, argv)) != -1) {
 		if (opt == 'h')
 			return cli_help(&cli_doctor_command);
+		if (opt == '?')
+			return CLI_USAGE;
 		if (opt == 'o')
-			format = optarg;
-		else if (opt == 'c')
-			check = optarg;
+			status = cli_format_parse("doctor", optarg, &json);
 		else
-			return cli_bad_option("doctor", opt, argv);
+			check = optarg;
 	}
+	if (status != CLI_OK)
+		return status;
 	if (optind < argc)
 		return cli_usage("doctor", "'%s': there are no arguments", argv[optind]);
-	if (strcmp(format, "text") != 0 && strcmp(format, "json") != 0)
-		return cli_usage("doctor", "-o '%s': must be text or json", format);
-	return report_print(format, check);
+	return report_print(json, check);
 }
 
 const struct cli_command cli_doctor_command = {
 	.name = "doctor",
 	.summary = "Say what this host can do, and what to do about the rest",
+	.arguments = "[-o text|json] [--check NAME]",
+	.description = "Looks at this host and prints a verdict, and where something is missing a "
+		       "remedy, per line: ok; warn, VMs run but a feature is missing or slow; "
+		       "fail, no VM can run.",
+	.options = doctor_options,
+	.option_count = NELEM(doctor_options),
+	.notes = "Exit status: 0 if VMs can run, otherwise 1; with --check, 0 if that verdict is "
+		 "ok, otherwise 1; 2 usage. 'mayfly doctor --check stock-kernel' says whether an "
+		 "ordinary Linux kernel boots in a VM here.",
 	.main = doctor_main,
-	.help = "Usage: mayfly doctor [-o text|json] [--check NAME]\n"
-		"\n"
-		"Looks at this host and prints a verdict, and where something is missing a "
-		"remedy,\n"
-		"per line: ok; warn, VMs run but a feature is missing or slow; fail, no VM can "
-		"run.\n"
-		"\n"
-		"  -o, --output FORMAT    text (the default) or json\n"
-		"  --check NAME           print only the check of this name, for scripts\n"
-		"\n"
-		"Exit status: 0 if VMs can run, otherwise 1; with --check, 0 if that verdict is "
-		"ok,\n"
-		"otherwise 1; 2 usage. 'mayfly doctor --check stock-kernel' says whether an "
-		"ordinary\n"
-		"Linux kernel boots in a VM here.\n",
 };

@@ -6,7 +6,6 @@
 #include "cli/cli.h"
 
 #include <fcntl.h>
-#include <getopt.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,7 +13,16 @@
 
 static const struct cli_command *const commands[] = {
 	&cli_run_command,
+	&cli_ps_command,
+	&cli_inspect_command,
+	&cli_pause_command,
+	&cli_resume_command,
+	&cli_stop_command,
+	&cli_logs_command,
+	&cli_stats_command,
+	&cli_api_command,
 	&cli_doctor_command,
+	&cli_cpu_command,
 };
 
 static void PRINTF_LIKE(2, 0) say_tagged(const char *command, const char *fmt, va_list ap)
@@ -47,19 +55,6 @@ int cli_usage(const char *command, const char *fmt, ...)
 	return CLI_USAGE;
 }
 
-int cli_bad_option(const char *command, int opt, char **argv)
-{
-	const char *arg = argv[optind - 1];
-
-	if (opt == ':')
-		return cli_usage(command, "option '%s' needs a value", arg);
-	/* A long option leaves optopt 0 if it is unknown, its own value if it takes none. */
-	if (strncmp(arg, "--", 2) == 0)
-		return cli_usage(command,
-			optopt ? "option '%s' takes no value" : "unknown option '%s'", arg);
-	return cli_usage(command, "unknown option '-%c'", optopt);
-}
-
 static const struct cli_command *command_find(const char *name)
 {
 	for (size_t i = 0; i < NELEM(commands); i++) {
@@ -81,19 +76,13 @@ static void overview_print(FILE *to)
 		"\n'mayfly help COMMAND' says more; 'mayfly --version' prints the version.\n", to);
 }
 
-/* What was printed is worth nothing if it did not arrive, on a full disk for instance. */
-static int output_finish(void)
+/* On a full disk, for instance. */
+int cli_finish(const char *command, int status)
 {
 	if (fflush(stdout) == 0 && !ferror(stdout))
-		return CLI_OK;
-	cli_say(NULL, "cannot write to standard output");
+		return status;
+	cli_say(command, "cannot write to standard output");
 	return CLI_FAILED;
-}
-
-int cli_help(const struct cli_command *c)
-{
-	(void)fputs(c->help, stdout);
-	return output_finish();
 }
 
 static int help_main(int argc, char **argv)
@@ -102,12 +91,19 @@ static int help_main(int argc, char **argv)
 
 	if (argc < 2) {
 		overview_print(stdout);
-		return output_finish();
+		return cli_finish(NULL, CLI_OK);
 	}
 	c = command_find(argv[1]);
 	if (!c)
 		return cli_usage(NULL, "unknown command '%s'", argv[1]);
 	return cli_help(c);
+}
+
+static int describe_main(void)
+{
+	for (size_t i = 0; i < NELEM(commands); i++)
+		cli_describe(stdout, commands[i]);
+	return cli_finish(NULL, CLI_OK);
 }
 
 /* With a standard descriptor closed, the next file opened would become it and be written to. */
@@ -136,8 +132,10 @@ int main(int argc, char **argv)
 		return help_main(argc - 1, argv + 1);
 	if (strcmp(name, "--version") == 0 || strcmp(name, "version") == 0) {
 		(void)printf("mayfly %s\n", MAYFLY_VERSION);
-		return output_finish();
+		return cli_finish(NULL, CLI_OK);
 	}
+	if (strcmp(name, "--describe-options") == 0)
+		return describe_main();
 	c = command_find(name);
 	if (!c)
 		return cli_usage(NULL, "unknown command '%s'", name);

@@ -10,6 +10,7 @@
  */
 #pragma once
 
+#include "cli/runtime.h"
 #include "vmm/base/err.h"
 #include "vmm/base/layout.h"
 #include "vmm/base/vm_end.h"
@@ -19,6 +20,7 @@
 
 #define RUN_MESSAGE_SIZE_MAX 256
 #define RUN_DRIVES_MAX       LAYOUT_VIRTIO_COUNT_MAX
+#define RUN_SIGNAL_FORCE     0x464f /* sent along with a SIGTERM: do not ask the guest */
 
 /*
  * Why each: the console is the terminal; `quiet`, since every character costs an exit (a later
@@ -37,6 +39,7 @@ struct run_drive {
 
 /* Strings are borrowed from argv. */
 struct run_options {
+	const char *name; /* or NULL: run-PID */
 	const char *kernel;
 	const char *initrd;   /* or NULL */
 	const char *cmdline;  /* added to the default or used instead, or NULL */
@@ -60,6 +63,9 @@ struct run_options {
  */
 int run_options_parse(struct run_options *o, int argc, char **argv);
 
+/* The command itself; its table of options is in run_options.c. */
+int run_main(int argc, char **argv);
+
 /* A sealed memfd that holds the monitor's configuration. The caller owns it. */
 int run_config_create(const struct run_options *o, struct err *e);
 
@@ -80,8 +86,10 @@ void run_tty_restore(struct run_tty *t);
 /* The monitor, running. fds are owned; -1 when closed. */
 struct run_child {
 	pid_t pid;
-	int socket_fd; /* supervisor socket */
-	int log_fd;    /* what it logs, or -1 if that goes to a file */
+	int socket_fd;           /* supervisor socket */
+	int log_fd;              /* what it logs, or -1 if that goes to a file */
+	int log_copy_fd;         /* the log's file in the runtime directory, or -1 */
+	struct runtime_vm entry; /* there; its name is "" if there is none */
 };
 
 /* Starts the monitor. 0, or -errno with *e set and nothing left behind. */

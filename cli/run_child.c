@@ -7,6 +7,7 @@
  */
 #include "cli/run.h"
 
+#include "cli/cli.h"
 #include "vmm/base/cleanup.h"
 
 #include <errno.h>
@@ -140,18 +141,56 @@ static pid_t child_spawn(struct spawn *s, char **argv, struct err *e)
 	return err_set_os(e, -child_errno, "cannot run %s", s->vmm);
 }
 
-static pid_t child_spawn_with_args(struct spawn *s, const struct run_options *o, struct err *e)
+static void run_name(const struct run_options *o, char ret[RUNTIME_NAME_SIZE])
 {
-	char id[32], config[32], sock[16], log[32];
-	char *argv[] = {VMM_NAME, "--id", id, "--no-api", "--config-file", config,
-		"--supervisor-fd", sock, "--level", o->log_level, "--log-path",
-		o->log_path ? o->log_path : log, NULL};
+	if (o->name)
+		(void)snprintf(ret, RUNTIME_NAME_SIZE, "%s", o->name);
+	else
+		(void)snprintf(ret, RUNTIME_NAME_SIZE, "run-%d", (int)getpid());
+}
 
-	(void)snprintf(id, sizeof(id), "run-%d", (int)getpid());
+static pid_t child_spawn_with_args(
+	struct spawn *s, const struct run_options *o, struct runtime_vm *entry, struct err *e)
+{
+	char id[RUNTIME_NAME_SIZE], config[32], sock[16], log[32];
+	char *argv[] = {VMM_NAME, "--id", id, "--config-file", config, "--supervisor-fd", sock,
+		"--level", o->log_level, "--log-path", o->log_path ? o->log_path : log,
+		entry->name[0] ? "--api-sock" : "--no-api", entry->name[0] ? entry->socket : NULL,
+		NULL};
+
+	run_name(o, id);
 	(void)snprintf(config, sizeof(config), "/proc/self/fd/%d", s->config_fd);
 	(void)snprintf(sock, sizeof(sock), "%d", s->socket_fd);
 	(void)snprintf(log, sizeof(log), "/proc/self/fd/%d", s->log_fd);
 	return child_spawn(s, argv, e);
+}
+
+/*
+ * An entry in the runtime directory. Only who asked for a name is refused one; without a directory
+ * a VM runs as well, unseen.
+ */
+static int entry_make(struct run_child *c, const struct run_options *o, struct err *e)
+{
+	char name[RUNTIME_NAME_SIZE];
+	int rc;
+
+	run_name(o, name);
+	rc = runtime_claim(&c->entry, name, e);
+	if (rc < 0) {
+		c->entry = (struct runtime_vm){0};
+		if (o->name)
+			return rc;
+		cli_say("run", "%s; 'mayfly ps' will not show this VM", e->msg);
+		return 0;
+	}
+	if (o->log_path) {
+		if (!realpath(o->log_path, c->entry.log))
+			(void)!snprintf(c->entry.log, sizeof(c->entry.log), "%s", o->log_path);
+		return 0;
+	}
+	c->log_copy_fd =
+		open(c->entry.log, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	return 0;
 }
 
 /*
@@ -166,6 +205,7 @@ int run_child_start(struct run_child *c, const struct run_options *o, bool no_st
 	int config_fd = -1;
 	pid_t pid;
 
+	*c = (struct run_child){.socket_fd = -1, .log_fd = -1, .log_copy_fd = -1};
 	r = vmm_find(s.vmm, o->vmm_path, e);
 	if (r < 0)
 		return r;
@@ -181,17 +221,29 @@ int run_child_start(struct run_child *c, const struct run_options *o, bool no_st
 	s.config_fd = config_fd;
 	s.socket_fd = sock[1];
 	s.log_fd = log[1];
-	pid = child_spawn_with_args(&s, o, e);
+	r = entry_make(c, o, e);
+	if (r < 0)
+		goto err_close_log;
+	pid = child_spawn_with_args(&s, o, &c->entry, e);
 	fd_close(&sock[1]);
 	fd_close(&log[1]);
 	if (pid < 0) {
 		r = pid;
-		goto err_close_log;
+		goto err_release;
 	}
-	*c = (struct run_child){.pid = pid, .socket_fd = sock[0], .log_fd = log[0]};
+	c->pid = pid;
+	c->socket_fd = sock[0];
+	c->log_fd = log[0];
+	/* Without it the entry names this process: the VM is found all the same. */
+	if (c->entry.name[0])
+		(void)!runtime_update(&c->entry, pid, e);
 	return 0;
 
+err_release:
+	runtime_release(&c->entry);
+	fd_close(&c->log_copy_fd);
 err_close_log:
+	fd_close(&log[1]);
 	fd_close(&log[0]);
 err_close_sockets:
 	fd_close(&sock[0]);
@@ -203,4 +255,6 @@ void run_child_fini(struct run_child *c)
 {
 	fd_close(&c->socket_fd);
 	fd_close(&c->log_fd);
+	fd_close(&c->log_copy_fd);
+	runtime_release(&c->entry);
 }

@@ -34,26 +34,36 @@ enum {
 	OPT_LOG_LEVEL,
 	OPT_LOG_PATH,
 	OPT_VMM,
+	OPT_NAME,
 };
 
-static const struct option long_options[] = {
-	{"kernel", required_argument, NULL, OPT_KERNEL},
-	{"initrd", required_argument, NULL, OPT_INITRD},
-	{"drive", required_argument, NULL, OPT_DRIVE},
-	{"root", required_argument, NULL, OPT_ROOT},
-	{"cpus", required_argument, NULL, OPT_CPUS},
-	{"memory", required_argument, NULL, OPT_MEMORY},
-	{"cmdline", required_argument, NULL, OPT_CMDLINE},
-	{"cmdline-replace", no_argument, NULL, OPT_CMDLINE_REPLACE},
-	{"entropy", no_argument, NULL, OPT_ENTROPY},
-	{"no-entropy", no_argument, NULL, OPT_NO_ENTROPY},
-	{"timeline", no_argument, NULL, OPT_TIMELINE},
-	{"stop-timeout", required_argument, NULL, OPT_STOP_TIMEOUT},
-	{"log-level", required_argument, NULL, OPT_LOG_LEVEL},
-	{"log-path", required_argument, NULL, OPT_LOG_PATH},
-	{"vmm", required_argument, NULL, OPT_VMM},
-	{"help", no_argument, NULL, 'h'},
-	{NULL, 0, NULL, 0},
+static const struct cli_option run_option_table[] = {
+	{OPT_KERNEL, "kernel", "PATH", "@file", "vmlinux (ELF) or bzImage; needed"},
+	{OPT_INITRD, "initrd", "PATH", "@file", "initial RAM file system"},
+	{OPT_ROOT, "root", "PATH[:ro]", "@file",
+		"disk image that holds the root file system: the first disk, and root= on the "
+		"kernel command line"},
+	{OPT_DRIVE, "drive", "PATH[:ro]", "@file",
+		"further disk, image or block device; may be repeated"},
+	{OPT_CPUS, "cpus", "N", NULL, "vCPUs, 1 to 32 (1)"},
+	{OPT_MEMORY, "memory", "SIZE", NULL, "MiB, or with M or G (256M)"},
+	{OPT_CMDLINE, "cmdline", "TEXT", NULL, "appended to the default kernel command line"},
+	{OPT_CMDLINE_REPLACE, "cmdline-replace", NULL, NULL,
+		"--cmdline is used instead of the default"},
+	{OPT_ENTROPY, "entropy", NULL, NULL, "virtio entropy device (the default)"},
+	{OPT_NO_ENTROPY, "no-entropy", NULL, NULL, "no entropy device"},
+	{OPT_NAME, "name", "NAME", NULL,
+		"what 'mayfly ps' and the others call this VM: 1 to 64 letters, digits or - "
+		"(run-PID)"},
+	{OPT_TIMELINE, "timeline", NULL, NULL, "at the end, print when the VM reached which point"},
+	{OPT_STOP_TIMEOUT, "stop-timeout", "S", NULL,
+		"time a guest has to power off before it is stopped (10)"},
+	{OPT_LOG_LEVEL, "log-level", "LEVEL", "Off Error Warning Info Debug Trace",
+		"Off, Error, Warning, Info, Debug, Trace (Warning)"},
+	{OPT_LOG_PATH, "log-path", "PATH", "@file", "log of the monitor (standard error)"},
+	{OPT_VMM, "vmm", "PATH", "@file",
+		"the monitor (mayfly-vmm beside this program or in PATH)"},
+	CLI_OPTION_HELP,
 };
 
 /* Unlike strtoull: no sign, no leading space, no other base. *ret_rest is what follows. */
@@ -196,7 +206,7 @@ static int log_level_check(const char *s)
 }
 
 /* One option, a flat switch. */
-static int option_apply(struct run_options *o, int opt, char **argv)
+static int option_apply(struct run_options *o, int opt)
 {
 	switch (opt) {
 	case OPT_KERNEL:
@@ -237,8 +247,14 @@ static int option_apply(struct run_options *o, int opt, char **argv)
 	case OPT_VMM:
 		o->vmm_path = optarg;
 		return CLI_OK;
+	case OPT_NAME:
+		o->name = optarg;
+		if (runtime_name_ok(optarg))
+			return CLI_OK;
+		return cli_usage(
+			"run", "--name '%s': must be 1 to 64 letters, digits or -", optarg);
 	default:
-		return cli_bad_option("run", opt, argv);
+		return CLI_USAGE;
 	}
 }
 
@@ -279,14 +295,28 @@ int run_options_parse(struct run_options *o, int argc, char **argv)
 		.vcpu_count = 1,
 		.entropy = true,
 	};
-	opterr = 0;
-	while (status == CLI_OK &&
-		(opt = getopt_long(argc, argv, "+:h", long_options, NULL)) != -1) {
+	while (status == CLI_OK && (opt = cli_option_next(&cli_run_command, argc, argv)) != -1) {
 		if (opt == 'h') {
 			o->help = true;
 			return CLI_OK;
 		}
-		status = option_apply(o, opt, argv);
+		status = option_apply(o, opt);
 	}
 	return status == CLI_OK ? options_check(o, argc, argv) : status;
 }
+
+const struct cli_command cli_run_command = {
+	.name = "run",
+	.summary = "Boot a kernel in a new VM, its console here",
+	.arguments = "--kernel PATH [OPTION]...",
+	.description = "Boots a Linux kernel in a new VM whose serial console is this terminal.",
+	.options = run_option_table,
+	.option_count = NELEM(run_option_table),
+	.notes = "Default kernel command line:\n" RUN_CMDLINE_DEFAULT "\n\n"
+		 "Ctrl-C or SIGTERM asks the guest to power off, and stops the VM if it does not "
+		 "within the stop timeout; a second one stops it at once.\n\n"
+		 "Exit status: 0 power-off, 1 host or monitor error, 2 usage, 64 reboot, 65 reset, "
+		 "66 panic, 67 triple fault, 68 internal error, 69 stopped, 130 or 143 power-off "
+		 "asked for by Ctrl-C or SIGTERM, 137 stopped by force.",
+	.main = run_main,
+};

@@ -34,6 +34,8 @@
 #define STOP_NS   (1 * CLOCK_NS_PER_S)
 #define LINGER_NS (2 * CLOCK_NS_PER_S)
 
+#define LOG_COPY_SIZE_MAX (1 * MIB)
+
 enum phase { PHASE_RUNNING, PHASE_POWER_BUTTON, PHASE_STOP, PHASE_LINGER, PHASE_KILL };
 
 struct watch {
@@ -107,11 +109,13 @@ static void force(struct watch *w, const char *why)
 	stop_send(w);
 }
 
-static void on_end_signal(struct watch *w, int sig)
+static void on_end_signal(struct watch *w, int sig, bool now_by_force)
 {
 	uint64_t now = clock_mono_ns();
 
-	if (w->phase == PHASE_POWER_BUTTON && now - w->signal_at_ns >= REPEAT_NS)
+	if (now_by_force && w->phase == PHASE_POWER_BUTTON)
+		force(w, "asked to stop the VM by force");
+	else if (w->phase == PHASE_POWER_BUTTON && now - w->signal_at_ns >= REPEAT_NS)
 		force(w, "asked again");
 	if (w->phase != PHASE_RUNNING)
 		return;
@@ -119,7 +123,7 @@ static void on_end_signal(struct watch *w, int sig)
 	w->signal_at_ns = now;
 	if (!w->result->started) {
 		stop_send(w);
-	} else if (w->stop_timeout_ns == 0) {
+	} else if (w->stop_timeout_ns == 0 || now_by_force) {
 		w->result->forced = true;
 		stop_send(w);
 	} else {
@@ -198,6 +202,18 @@ static void socket_drain(struct watch *w)
 	}
 }
 
+/* For `mayfly logs`. The runtime directory is usually memory: the file is begun anew at its limit. */
+static void log_copy(struct watch *w, const char *text, size_t len)
+{
+	int fd = w->child->log_copy_fd;
+
+	if (fd < 0)
+		return;
+	if (lseek(fd, 0, SEEK_CUR) + (off_t)len > (off_t)LOG_COPY_SIZE_MAX && ftruncate(fd, 0) == 0)
+		(void)lseek(fd, 0, SEEK_SET);
+	(void)!io_write_full(fd, text, len);
+}
+
 static void log_drain(struct watch *w)
 {
 	char buf[4096];
@@ -205,12 +221,14 @@ static void log_drain(struct watch *w)
 	while (w->child->log_fd >= 0) {
 		ssize_t n = read(w->child->log_fd, buf, sizeof(buf));
 
-		if (n > 0)
+		if (n > 0) {
 			(void)!io_write_full(STDERR_FILENO, buf, (size_t)n);
-		else if (n < 0 && errno == EAGAIN)
+			log_copy(w, buf, (size_t)n);
+		} else if (n < 0 && errno == EAGAIN) {
 			return;
-		else if (n == 0 || errno != EINTR)
+		} else if (n == 0 || errno != EINTR) {
 			fd_close(&w->child->log_fd);
+		}
 	}
 }
 
@@ -220,7 +238,8 @@ static void signals_drain(struct watch *w, int signal_fd)
 
 	while (read(signal_fd, &si, sizeof(si)) == (ssize_t)sizeof(si)) {
 		if (si.ssi_signo != SIGCHLD)
-			on_end_signal(w, (int)si.ssi_signo);
+			on_end_signal(w, (int)si.ssi_signo,
+				si.ssi_code == SI_QUEUE && si.ssi_int == RUN_SIGNAL_FORCE);
 		else if (waitpid(w->child->pid, &w->result->wait_status, WNOHANG) == w->child->pid)
 			w->reaped = true;
 	}

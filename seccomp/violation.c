@@ -42,6 +42,7 @@ static void violation_handle(int sig, siginfo_t *info, void *ctx)
 	if (atomic_fetch_add_explicit(&violation_count, 1, memory_order_relaxed) > 0)
 		for (;;)
 			__builtin_ia32_pause();
+	log_take_over();
 	log_error("Shutting down VM after intercepting a bad syscall (%d).", info->si_syscall);
 	if (violation_on_exit)
 		violation_on_exit();

@@ -4,6 +4,8 @@
 # `fuzz` (clang's libFuzzer).
 
 UNIT_LIB   := $(patsubst %.c,$(B)/o/%.o,$(wildcard tests/unit/lib/*.c))
+# Where a fuzz target wants what the unit tests have.
+FUZZ_LIB   := $(B)/o/tests/unit/lib/api.o
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/test_*.c))
 FUZZ_TESTS := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 
@@ -16,7 +18,7 @@ $(B)/unit/%: $(B)/o/tests/unit/%.o $(UNIT_LIB) $(LIB)
 	@mkdir -p $(@D)
 	@$(CC) $(LDFLAGS) -pie -o $@ $< $(UNIT_LIB) $(LIB) $(UNIT_LDFLAGS) -lcmocka $(VMM_LIBS)
 
-$(B)/fuzz/%: $(B)/o/tests/fuzz/%.o $(LIB)
+$(B)/fuzz/%: $(B)/o/tests/fuzz/%.o $(FUZZ_LIB) $(LIB)
 	@echo "  LD    $@"
 	@mkdir -p $(@D)
-	@$(CC) $(LDFLAGS) -fsanitize=fuzzer -pie -o $@ $< $(LIB) $(VMM_LIBS)
+	@$(CC) $(LDFLAGS) -fsanitize=fuzzer -pie -o $@ $< $(FUZZ_LIB) $(LIB) $(VMM_LIBS)

@@ -8,6 +8,7 @@
 
 #include "virtio/device.h"
 #include "virtio/rate_limiter.h"
+#include "vmm/base/latency.h"
 
 #define BLK_SECTOR_SIZE 512u
 #define BLK_ID_SIZE     20u
@@ -39,18 +40,13 @@ struct blk_state {
 };
 extern const struct field_table blk_state_table;
 
-/* From the time a request was taken to the time it was answered. */
-struct blk_latency {
-	uint64_t min_us, max_us, sum_us;
-};
-
 /* Counters with the names of Firecracker's metrics group; written under the device's lock. */
 struct blk_counters {
 	uint64_t activate_fails, cfg_fails, no_avail_buffer, event_fails, execute_fails;
 	uint64_t invalid_reqs_count, flush_count, queue_event_count;
 	uint64_t rate_limiter_event_count, update_count, update_fails;
 	uint64_t read_bytes, write_bytes, read_count, write_count;
-	struct blk_latency read_agg, write_agg;
+	struct latency read_agg, write_agg; /* from taking a request to answering it */
 	uint64_t rate_limiter_throttled_events, io_engine_throttled_events;
 	uint64_t remaining_reqs_count; /* left for the next turn when a batch was full */
 };

@@ -175,17 +175,6 @@ uint8_t blk_req_failed(struct blk *b, struct blk_req *r, int rc)
 	return rc == -EOPNOTSUPP ? BLK_S_UNSUPP : BLK_S_IOERR;
 }
 
-static void blk_latency_add(struct blk_latency *l, uint64_t start_ns, uint64_t count)
-{
-	uint64_t us = (clock_mono_ns() - start_ns) / CLOCK_NS_PER_US;
-
-	if (count == 1 || us < counter_get(&l->min_us))
-		__atomic_store_n(&l->min_us, us, __ATOMIC_RELAXED);
-	if (us > counter_get(&l->max_us))
-		__atomic_store_n(&l->max_us, us, __ATOMIC_RELAXED);
-	counter_add(&l->sum_us, us);
-}
-
 /* Counters of a request that succeeded, and what it still has to deliver. */
 static uint8_t blk_req_succeeded(struct blk *b, struct blk_req *r)
 {
@@ -196,12 +185,12 @@ static uint8_t blk_req_succeeded(struct blk *b, struct blk_req *r)
 		r->data_len = r->ranges[0].len;
 		counter_add(&n->read_bytes, r->data_len);
 		counter_add(&n->read_count, 1);
-		blk_latency_add(&n->read_agg, r->start_ns, counter_get(&n->read_count));
+		latency_add(&n->read_agg, clock_mono_ns() - r->start_ns);
 		break;
 	case BLK_T_OUT:
 		counter_add(&n->write_bytes, r->ranges[0].len);
 		counter_add(&n->write_count, 1);
-		blk_latency_add(&n->write_agg, r->start_ns, counter_get(&n->write_count));
+		latency_add(&n->write_agg, clock_mono_ns() - r->start_ns);
 		break;
 	case BLK_T_GET_ID:
 		r->data_len = MIN(r->chain.wr_bytes - 1, BLK_ID_SIZE);

@@ -77,9 +77,12 @@ static void mmio_eventfd_raise(int fd)
 			LOG_WARN, "virtio-mmio: an event could not be raised: %s", strerror(errno));
 }
 
-/* Status first: the driver reads it when the edge arrives. */
+/* Status first: the driver reads it when the edge arrives. With the lock held. */
 static void mmio_interrupt(struct virtio_mmio *t, uint32_t bit)
 {
+	counter_add(
+		bit == MMIO_INTERRUPT_CONFIG ? &t->counters.config_updates : &t->counters.triggers,
+		1);
 	__atomic_fetch_or(&t->st.interrupt_status, bit, __ATOMIC_SEQ_CST);
 	mmio_eventfd_raise(t->irq_fd);
 }

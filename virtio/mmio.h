@@ -19,6 +19,11 @@ struct virtio_mmio_state {
 };
 extern const struct field_table virtio_mmio_state_table;
 
+/* Firecracker's group "interrupts"; written under the device's lock. */
+struct virtio_mmio_counters {
+	uint64_t triggers, config_updates;
+};
+
 struct virtio_mmio {
 	struct virtio_mmio_state
 		st;             /* interrupt_status is atomic: vCPUs and owner touch it unlocked */
@@ -26,6 +31,7 @@ struct virtio_mmio {
 	int irq_fd;             /* owned eventfd; a write is one edge on the device's GSI */
 	int kick_fd
 		[VIRTIO_QUEUES_MAX]; /* owned eventfds, one per queue, or -1: see virtio_mmio_kicked */
+	struct virtio_mmio_counters counters;
 };
 
 extern const struct bus_ops virtio_mmio_bus_ops; /* dev is a struct virtio_mmio */

@@ -161,6 +161,17 @@ static void net_on_event(void *ctx, uint32_t events)
 	virtio_dev_unlock(&n->dev);
 }
 
+/* The diverter has frames of its own accord. */
+static void net_on_divert(void *ctx)
+{
+	struct net *n = ctx;
+
+	virtio_dev_lock(&n->dev);
+	if (net_live(n) && n->armed)
+		net_rx_run(&n->pairs[0]);
+	virtio_dev_unlock(&n->dev);
+}
+
 static void net_on_rx_timer(void *ctx)
 {
 	struct net *n = ctx;
@@ -276,6 +287,8 @@ static void net_destroy(struct virtio_dev *d)
 	rate_timer_fini(&n->rx_timer);
 	rate_timer_fini(&n->tx_timer);
 	rate_timer_fini(&n->refill_timer);
+	if (n->diverter)
+		n->diverter->ops->close(n->diverter);
 	n->backend->ops->close(n->backend);
 	virtio_dev_fini(d);
 	free(n->iface_id);
@@ -343,6 +356,11 @@ int net_create_on(struct gmem *mem, struct loop *loop, const struct net_config *
 		return rc;
 	n->backend = b;
 	n->link_up = true;
+	n->diverter = c->diverter;
+	if (n->diverter) {
+		n->diverter->kick = net_on_divert;
+		n->diverter->kick_ctx = n;
+	}
 	for (uint16_t i = 0; i < b->pair_count; i++) {
 		n->pairs[i].net = n;
 		n->pairs[i].index = i;

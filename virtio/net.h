@@ -9,7 +9,9 @@
 #pragma once
 
 #include "virtio/device.h"
+#include "virtio/net_divert.h"
 #include "virtio/rate_limiter.h"
+#include "vmm/base/latency.h"
 
 #define NET_MAC_SIZE  6u
 #define NET_PAIRS_MAX 3u /* with the control queue they make up VIRTIO_QUEUES_MAX */
@@ -27,6 +29,7 @@ struct net_config {
 	uint16_t queue_pairs;      /* 1 .. NET_PAIRS_MAX */
 	const struct rate_limiter_config *rx_rate_limiter; /* host to guest; NULL: no limit */
 	const struct rate_limiter_config *tx_rate_limiter;
+	struct net_diverter *diverter; /* taken over on success; NULL: none */
 };
 
 /* What survives a snapshot beyond virtio_dev_state. */
@@ -41,17 +44,13 @@ struct net_state {
 };
 extern const struct field_table net_state_table;
 
-struct net_write_agg {
-	uint64_t min_us, max_us, sum_us;
-};
-
 /* Firecracker's metrics group "net", but for the last; written under the device's lock. */
 struct net_counters {
 	uint64_t activate_fails, cfg_fails, no_rx_avail_buffer, no_tx_avail_buffer, event_fails;
 	uint64_t rx_queue_event_count, rx_event_rate_limiter_count, rx_rate_limiter_throttled;
 	uint64_t rx_tap_event_count, rx_bytes_count, rx_packets_count, rx_fails, rx_count;
 	uint64_t tap_read_fails, tap_write_fails;
-	struct net_write_agg tap_write_agg;
+	struct latency tap_write_agg;
 	uint64_t tx_bytes_count, tx_malformed_frames, tx_fails, tx_count, tx_packets_count;
 	uint64_t tx_queue_event_count, tx_rate_limiter_event_count, tx_rate_limiter_throttled;
 	uint64_t tx_spoofed_mac_count, tx_remaining_reqs_count;

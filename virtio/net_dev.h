@@ -14,6 +14,9 @@
  *	throttled    no       the timer; one frame is held, inside the buffers it goes to
  *	off          no       net_arm, at the first kick after DRIVER_OK (activate kicks)
  *
+ * With a diverter (net_divert.h), some frames of the guest go to a service inside the monitor, and
+ * pair 0 receives its frames between those of the back end, whenever buffers are there.
+ *
  * activate and reset run on vCPU threads, which must not touch the loop: they leave marks, and the
  * next event on the owner's thread brings the watched fds in line with them.
  */
@@ -67,6 +70,8 @@ struct net_rx {
 	uint64_t bytes;
 	bool deep;             /* the driver once gave room for the largest frame */
 	uint32_t held;         /* bytes, with header, of a frame that waits for the rate limiter */
+	bool tap_turn;         /* the next frame is the tap's, if it has one */
+	bool free_pass;        /* the held frame is the diverter's: no rate limit */
 	struct net_header hdr; /* of the held frame */
 	struct net_rx_buf bufs[VQ_SIZE_MAX];
 	struct chain_seg segs[NET_RX_SEGS_MAX];
@@ -87,10 +92,11 @@ struct net {
 	struct virtio_dev dev; /* first */
 	struct net_state st;
 	struct net_counters counters;
-	struct net_backend *backend; /* owned */
-	struct loop *loop;           /* borrowed */
-	char *iface_id;              /* owned */
-	bool armed;                  /* the back end knows what the driver accepted */
+	struct net_backend *backend;   /* owned */
+	struct loop *loop;             /* borrowed */
+	struct net_diverter *diverter; /* owned, or NULL */
+	char *iface_id;                /* owned */
+	bool armed;                    /* the back end knows what the driver accepted */
 	bool link_up;
 	struct net_pair pairs[NET_PAIRS_MAX];
 	struct rate_limiter rx_limiter, tx_limiter;
@@ -98,6 +104,8 @@ struct net {
 	struct rate_timer refill_timer;
 	struct chain chain;                    /* the request at hand */
 	struct iovec iov[NET_RX_SEGS_MAX + 2]; /* of the frame at hand */
+	bool divert_due; /* the diverter took a frame, so it may have answers */
+	unsigned char divert[NET_DIVERT_FRAME_MAX]; /* a frame of the diverter, either way */
 };
 
 static inline struct net *net_of(struct virtio_dev *d)
@@ -126,6 +134,14 @@ static inline uint16_t net_ctrl_index(const struct net *n)
 /* Moves frames until there are none, no room, or the batch is used up. */
 void net_rx_run(struct net_pair *p);
 void net_tx_run(struct net_pair *p);
+
+/* The frame of the chain at hand was the diverter's and is dealt with. */
+bool net_divert_tx(struct net *n, const struct net_header *h, uint64_t len);
+/* The next frame of the diverter into n->divert; its bytes, 0: none. */
+size_t net_divert_rx(struct net *n);
+/* After a batch of the transmit side: answers go to the guest. */
+void net_divert_flush(struct net *n);
+
 void net_ctrl_run(struct net *n, uint16_t q);
 
 /* Brings the watched events in line with rx_wanted and tx_blocked. */

@@ -7,6 +7,7 @@
  */
 #include "virtio/net_dev.h"
 
+#include "vmm/base/check.h"
 #include "vmm/base/clock.h"
 
 #include <errno.h>
@@ -174,7 +175,7 @@ static bool net_rx_header_fits(const struct net *n, struct net_header *h)
 }
 
 /* 1: rx->held is set; 0: there is no frame; -ENOBUFS: there was one, and it is lost. */
-static int net_rx_fetch(struct net_pair *p)
+static int net_rx_fetch_tap(struct net_pair *p)
 {
 	struct net *n = p->net;
 	struct net_rx *rx = &p->rx;
@@ -203,6 +204,57 @@ static int net_rx_fetch(struct net_pair *p)
 	}
 	rx->held = (uint32_t)got;
 	return 1;
+}
+
+/* Puts a frame into the buffers, behind the header's place. It fits: see net_rx_fetch_diverted. */
+static void net_rx_put(struct net_pair *p, const unsigned char *frame, uint64_t len)
+{
+	uint64_t skip = NET_HEADER_SIZE, done = 0;
+
+	for (uint32_t i = 0; i < p->rx.seg_count && done < len; i++) {
+		const struct chain_seg *s = net_rx_seg_at(&p->rx, i);
+		uint64_t off = MIN(skip, (uint64_t)s->len), part = MIN(s->len - off, len - done);
+		int rc = gmem_write(p->net->dev.mem, GPA(s->at.v + off), frame + done, part);
+
+		CHECK(rc == 0); /* segments are inside RAM */
+		skip -= off;
+		done += part;
+	}
+}
+
+/* As net_rx_fetch_tap, from the service inside the monitor. */
+static int net_rx_fetch_diverted(struct net_pair *p)
+{
+	struct net *n = p->net;
+	struct net_rx *rx = &p->rx;
+	size_t len = p->index == 0 ? net_divert_rx(n) : 0;
+
+	if (len == 0)
+		return 0;
+	if (len + NET_HEADER_SIZE > rx->bytes) {
+		counter_add(&n->counters.rx_fails, 1);
+		return -ENOBUFS;
+	}
+	net_rx_put(p, n->divert, len);
+	rx->hdr = (struct net_header){.num_buffers = 0};
+	rx->held = (uint32_t)(len + NET_HEADER_SIZE);
+	rx->free_pass = true;
+	return 1;
+}
+
+/* Tap and service take turns; either goes on alone while the other has nothing. */
+static int net_rx_fetch(struct net_pair *p)
+{
+	struct net_rx *rx = &p->rx;
+	bool tap_first = rx->tap_turn;
+	int rc;
+
+	rx->free_pass = false;
+	rx->tap_turn = !tap_first;
+	rc = tap_first ? net_rx_fetch_tap(p) : net_rx_fetch_diverted(p);
+	if (rc != 0)
+		return rc;
+	return tap_first ? net_rx_fetch_diverted(p) : net_rx_fetch_tap(p);
 }
 
 /* The oldest buffer as the chain it was. */
@@ -281,7 +333,7 @@ static bool net_rx_step(struct net_pair *p, bool *ret_delivered)
 		if (rc <= 0)
 			return rc < 0;
 	}
-	if (!net_rx_may_pass(p))
+	if (!p->rx.free_pass && !net_rx_may_pass(p))
 		return false;
 	net_rx_deliver(p);
 	*ret_delivered = true;

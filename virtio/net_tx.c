@@ -79,16 +79,6 @@ static bool net_tx_may_pass(struct net *n, uint64_t len)
 	return false;
 }
 
-static void net_tx_time(struct net_write_agg *a, uint64_t ns)
-{
-	uint64_t us = ns / CLOCK_NS_PER_US;
-
-	if (a->sum_us == 0 || us < a->min_us)
-		a->min_us = us;
-	a->max_us = MAX(a->max_us, us);
-	counter_add(&a->sum_us, us);
-}
-
 static int net_tx_send(struct net_pair *p, struct net_tx_head *head, uint64_t len)
 {
 	struct net *n = p->net;
@@ -101,7 +91,7 @@ static int net_tx_send(struct net_pair *p, struct net_tx_head *head, uint64_t le
 	rc = count < 0 ? count : n->backend->ops->send(n->backend, p->index, n->iov, count + 1);
 	if (rc == -EAGAIN)
 		return rc;
-	net_tx_time(&n->counters.tap_write_agg, clock_mono_ns() - start);
+	latency_add(&n->counters.tap_write_agg, clock_mono_ns() - start);
 	if (rc < 0) {
 		counter_add(&n->counters.tap_write_fails, 1);
 		counter_add(&n->counters.tx_fails, 1);
@@ -135,6 +125,8 @@ static int net_tx_frame(struct net_pair *p)
 		counter_add(&n->counters.tx_fails, 1);
 		return 0;
 	}
+	if (net_divert_tx(n, &head.h, len))
+		return 0;
 	if (!net_tx_may_pass(n, len))
 		return -EAGAIN;
 	rc = net_tx_send(p, &head, len);
@@ -195,5 +187,6 @@ void net_tx_run(struct net_pair *p)
 		virtio_dev_broken(&n->dev, why);
 	else if (turns == VIRTIO_BATCH_MAX && n->dev.transport)
 		n->dev.transport->kick(&n->dev, (uint16_t)(2 * p->index + 1));
+	net_divert_flush(n);
 	net_watch(p);
 }

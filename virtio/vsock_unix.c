@@ -3,13 +3,13 @@
 #include "virtio/vsock_unix.h"
 
 #include "vmm/base/cleanup.h"
+#include "vmm/base/unix_listen.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 
 #define UNIX_BACKLOG      128
@@ -23,67 +23,13 @@ static int unix_socket(void)
 	return fd >= 0 ? fd : -errno;
 }
 
-static int unix_bind(int fd, const struct sockaddr_un *at)
-{
-	if (bind(fd, (const struct sockaddr *)at, sizeof(*at)) < 0)
-		return -errno;
-	return listen(fd, UNIX_BACKLOG) < 0 ? -errno : 0;
-}
-
-/* Whether the socket file has a listener: a full backlog is one too. */
-static bool unix_served(const struct sockaddr_un *at)
-{
-	CLEANUP_FD
-	int fd = unix_socket();
-
-	return fd < 0 || connect(fd, (const struct sockaddr *)at, sizeof(*at)) == 0 ||
-	       (errno != ECONNREFUSED && errno != ENOENT);
-}
-
-/* Removes what a monitor that is gone has left behind. */
-static int unix_remove_stale(const struct sockaddr_un *at, struct err *e)
-{
-	struct stat st;
-
-	if (lstat(at->sun_path, &st) == 0 && !S_ISSOCK(st.st_mode))
-		return err_set_os(e, -EADDRINUSE,
-			"vsock.uds_path: %s exists and is no socket; remove it or give another "
-			"path",
-			at->sun_path);
-	if (unix_served(at))
-		return err_set_os(e, -EADDRINUSE,
-			"vsock.uds_path: another process serves %s; give another path",
-			at->sun_path);
-	if (unlink(at->sun_path) < 0 && errno != ENOENT)
-		return err_set_os(e, -errno, "vsock.uds_path: cannot replace the unused socket %s",
-			at->sun_path);
-	return 0;
-}
-
 int vsock_unix_listen(const char *path, struct err *e)
 {
-	struct sockaddr_un at = {.sun_family = AF_UNIX};
-	CLEANUP_FD
-	int fd = unix_socket();
-	int rc;
+	int fd = unix_listen(path, UNIX_BACKLOG, e);
 
 	if (fd < 0)
-		return err_set_os(e, fd, "vsock: cannot make a socket");
-	if (strlen(path) >= sizeof(at.sun_path))
-		return err_set(e, -ENAMETOOLONG,
-			"vsock.uds_path: %s is too long; a socket's path has at most %zu "
-			"characters",
-			path, sizeof(at.sun_path) - 1);
-	memcpy(at.sun_path, path, strlen(path));
-	rc = unix_bind(fd, &at);
-	if (rc == -EADDRINUSE) {
-		rc = unix_remove_stale(&at, e);
-		if (rc < 0)
-			return rc;
-		rc = unix_bind(fd, &at);
-	}
-	return rc == 0 ? fd_take(&fd)
-		       : err_set_os(e, rc, "vsock.uds_path: cannot listen on %s", path);
+		(void)err_wrap(e, "vsock.uds_path");
+	return fd;
 }
 
 /* #syscalls:main accept4 */

@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* mayfly-vmm: one process, one VM. Options, configuration, machine, exit status. */
-#include "api/config_file.h"
+/*
+ * mayfly-vmm: one process, one VM. Options, API, configuration, machine, exit status. The process
+ * owns one event loop, on which the API is served from the start to the end; a machine that runs
+ * takes it into its own (vmm/core/machine.h).
+ */
+#include "api/controller.h"
+#include "api/mmds/mmds.h"
 #include "seccomp/seccomp.h"
 #include "snapshot/describe.h"
 #include "vmm/base/cleanup.h"
@@ -8,18 +13,19 @@
 #include "vmm/base/log.h"
 #include "vmm/base/vm_end.h"
 #include "vmm/core/console.h"
-#include "vmm/core/machine.h"
-#include "vmm/core/metrics_sources.h"
 #include "vmm/core/signals.h"
 #include "vmm/core/state_list.h"
 #include "vmm/options.h"
 
 #include <stdio.h>
-#include <stdlib.h>
+#include <string.h>
 
 /* The process's one VM. Static: large, and signal handlers reach the metrics. */
-static struct vm_config config;
+static struct loop loop;
+static struct http_server server;
+static struct controller controller;
 static struct machine machine;
+static struct mmds mmds;
 static struct metrics metrics;
 static struct metrics_process process_counters;
 static struct timeline timeline;
@@ -27,7 +33,8 @@ static struct timeline timeline;
 static void main_last_metrics(void)
 {
 	process_counters.num_faults = seccomp_violation_count();
-	(void)metrics_flush(&metrics);
+	process_counters.panic_count = signals_panic_count();
+	(void)metrics_flush_last(&metrics);
 }
 
 static void main_on_violation(void)
@@ -60,6 +67,7 @@ static int main_set_log(const struct vmm_options *o, const struct vm_config *c, 
 		.module = o->log_module,
 		.show_level = o->show_level,
 		.show_origin = o->show_log_origin,
+		.json = o->log_json,
 	};
 	const char *path = o->log_path;
 
@@ -92,23 +100,69 @@ static void main_mark_start(const struct vmm_options *o)
 
 static int main_prepare(const struct vmm_options *o, struct err *e)
 {
-	const char *metrics_path;
+	const struct controller_config cc = {
+		.id = o->id,
+		.loop = &loop,
+		.machine = &machine,
+		.metrics = &metrics,
+		.timeline = &timeline,
+		.seccomp = !o->no_seccomp,
+		.metrics_open = o->metrics_path != NULL,
+		.supervisor_fd = o->supervisor_fd,
+		.mmds = &mmds,
+	};
 	int rc;
 
-	if ((rc = main_set_log(o, &config, e)) < 0)
+	if ((rc = main_set_log(o, &controller.config, e)) < 0)
 		return rc;
-	log_info("Running mayfly-vmm v%s", MAYFLY_VERSION);
+	log_info("Running Firecracker v%s (mayfly-vmm v%s)", CONTROLLER_COMPATIBLE_VERSION,
+		MAYFLY_VERSION);
+	metrics_init(&metrics); /* before the handlers, which write them */
 	if ((rc = signals_init(main_last_metrics, e)) < 0 ||
 		(rc = seccomp_violation_init(main_on_violation, e)) < 0)
 		return rc;
-	metrics_init(&metrics);
+	mmds_init(&mmds, o->mmds_size_max);
 	if ((rc = metrics_add_process(&metrics, &process_counters, e)) < 0 ||
 		(rc = metrics_add_signals(&metrics, &signal_counters, e)) < 0 ||
-		(rc = config_file_load(o->config_file, &config, e)) < 0 ||
-		(rc = config.has_logger ? main_set_log(o, &config, e) : 0) < 0)
+		(rc = metrics_add_mmds(&metrics, &mmds.counters, e)) < 0 ||
+		(rc = loop_init(&loop, e)) < 0 || (rc = controller_init(&controller, &cc, e)) < 0 ||
+		(rc = o->metadata ? mmds_preload(&mmds, o->metadata, e) : 0) < 0)
 		return rc;
-	metrics_path = config.metrics_path ? config.metrics_path : o->metrics_path;
-	return metrics_path ? metrics_open(&metrics, metrics_path, e) : 0;
+	return o->metrics_path ? metrics_open(&metrics, o->metrics_path, e) : 0;
+}
+
+/* The file's own log and metrics take the place of the command line's. */
+static int main_configure(const struct vmm_options *o, struct err *e)
+{
+	const struct vm_config *c = &controller.config;
+	int rc = controller_load_file(&controller, o->config_file, e);
+
+	if (rc < 0 || (c->has_logger && (rc = main_set_log(o, c, e)) < 0) || !c->metrics_path)
+		return rc;
+	rc = metrics_set_extra(
+		&metrics, c->metrics_emit_id ? o->id : NULL, c->metrics_properties, e);
+	if (rc == 0)
+		rc = metrics_open(&metrics, c->metrics_path, e);
+	controller.o.metrics_open = true;
+	return rc;
+}
+
+static int main_serve(const struct vmm_options *o, struct err *e)
+{
+	const struct http_server_config hc = {
+		.loop = &loop,
+		.path = o->api_sock,
+		.listen_fd = -1,
+		.body_max = (uint32_t)o->payload_size_max,
+		.handler = controller_handle,
+		.ctx = &controller,
+	};
+	int rc = http_server_init(&server, &hc, e);
+
+	if (rc < 0)
+		return rc;
+	log_info("API server started.");
+	return 0;
 }
 
 static void main_tell_supervisor(enum vm_end end)
@@ -126,33 +180,41 @@ static void main_tell_supervisor(enum vm_end end)
  * Memory, VM and devices are left to the end of the process: giving them back one by one takes
  * longer. machine_fini is for failures before the start, and for tests.
  */
-static int main_run(const struct vmm_options *o, struct err *e)
+static int main_run(void)
 {
-	struct machine_options mo = {
-		.seccomp = !o->no_seccomp,
-		.supervisor_fd = o->supervisor_fd,
-	};
-	int rc = machine_init(&machine, &config, &mo, &metrics, &timeline, e);
 	const struct vm_end_info *info;
-	enum vm_end end;
+	enum vm_end end = machine_run(&machine);
 
-	if (rc < 0)
-		return main_fail(e, o, VMM_STATUS_BAD_CONFIG);
-	rc = machine_start(&machine, e);
-	if (rc < 0) {
-		console_restore();
-		return main_fail(e, o, VMM_STATUS_ERROR);
-	}
-	(void)metrics_flush(&metrics);
-	end = machine_run(&machine);
+	log_info("Vmm is stopping.");
 	console_restore();
-	main_last_metrics();
 	info = &vm_end_infos[end];
-	log_info("mayfly-vmm exiting %s. exit_code=%d end=%s: %s",
+	log_info("Firecracker exiting %s. exit_code=%d end=%s: %s",
 		info->vmm_status == 0 ? "successfully" : "with error", info->vmm_status, info->name,
 		info->text);
+	main_last_metrics();
 	main_tell_supervisor(end);
 	return info->vmm_status;
+}
+
+/* Serves until the VM has been started and has ended. */
+static int main_live(const struct vmm_options *o, struct err *e)
+{
+	int rc;
+
+	if (o->config_file && main_configure(o, e) < 0)
+		return main_fail(e, o, VMM_STATUS_BAD_CONFIG);
+	if (!o->no_api && main_serve(o, e) < 0)
+		return main_fail(e, o, VMM_STATUS_ERROR);
+	if (o->config_file && controller_start(&controller, e) < 0)
+		return main_fail(e, o, VMM_STATUS_BAD_CONFIG);
+	while (controller.state == API_NOT_STARTED) {
+		rc = loop_run(&loop);
+		if (rc < 0) {
+			(void)err_set_os(e, rc, "the event loop failed");
+			return main_fail(e, o, VMM_STATUS_ERROR);
+		}
+	}
+	return main_run();
 }
 
 static int main_describe_state(const struct vmm_options *o)
@@ -162,6 +224,16 @@ static int main_describe_state(const struct vmm_options *o)
 	if (describe_state(stdout, state_list, state_list_count, &e) < 0)
 		return main_fail(&e, o, VMM_STATUS_ERROR);
 	return VMM_STATUS_OK;
+}
+
+/* Installers link Firecracker's name to us; tools parse its version from the first line. */
+static void main_version(const char *name)
+{
+	const char *slash = strrchr(name, '/');
+
+	if (strcmp(slash ? slash + 1 : name, "firecracker") == 0)
+		(void)printf("Firecracker v%s\n", CONTROLLER_COMPATIBLE_VERSION);
+	(void)printf("mayfly-vmm v%s\n", MAYFLY_VERSION);
 }
 
 int main(int argc, char **argv)
@@ -176,10 +248,16 @@ int main(int argc, char **argv)
 		vmm_options_help();
 		return VMM_STATUS_OK;
 	case VMM_ACTION_VERSION:
-		(void)printf("mayfly-vmm v%s\n", MAYFLY_VERSION);
+		main_version(argv[0]);
 		return VMM_STATUS_OK;
 	case VMM_ACTION_DESCRIBE_STATE:
 		return main_describe_state(&o);
+	case VMM_ACTION_DESCRIBE_API:
+		endpoint_describe(stdout);
+		return VMM_STATUS_OK;
+	case VMM_ACTION_DESCRIBE_OPTIONS:
+		vmm_options_describe();
+		return VMM_STATUS_OK;
 	case VMM_ACTION_DESCRIBE_SECCOMP:
 		seccomp_describe(stdout);
 		return VMM_STATUS_OK;
@@ -187,8 +265,7 @@ int main(int argc, char **argv)
 		break;
 	}
 	main_mark_start(&o);
-	vm_config_init(&config);
 	if (main_prepare(&o, &e) < 0)
 		return main_fail(&e, &o, VMM_STATUS_BAD_CONFIG);
-	return main_run(&o, &e);
+	return main_live(&o, &e);
 }

@@ -9,7 +9,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum option_kind { OPT_FLAG, OPT_STRING, OPT_U64, OPT_INT, OPT_LEVEL, OPT_ID, OPT_ACTION };
+enum option_kind {
+	OPT_FLAG,
+	OPT_STRING,
+	OPT_U64,
+	OPT_SIZE, /* a number from 1 */
+	OPT_INT,
+	OPT_LEVEL,
+	OPT_LOG_FORMAT,
+	OPT_ID,
+	OPT_ACTION,
+	OPT_LATER,
+	OPT_GROUP,
+};
 
 struct option_row {
 	const char *name;
@@ -20,54 +32,103 @@ struct option_row {
 	const char *help;
 };
 
+#define VMM_OPTIONS_SUMMARY "Run one microVM"
+#define VMM_OPTIONS_STATUS                                                                         \
+	"Exit status: 0 the guest powered off, rebooted, reset or panicked; 1 error; 3 triple "    \
+	"fault; 4 KVM error; 148 forbidden system call; 149-157 fatal signal; 152 bad "            \
+	"configuration; 153 bad argument."
+
 #define AT(member) offsetof(struct vmm_options, member)
 
 /* clang-format off */
 static const struct option_row option_rows[] = {
-	{"config-file", "PATH", OPT_STRING, AT(config_file), 0, "configure and boot from this JSON file"},
-	{"no-api", NULL, OPT_FLAG, AT(no_api), 0, "serve no API socket (needs --config-file)"},
-	{"id", "ID", OPT_ID, AT(id), 0, "instance id: 1 to 64 letters, digits or -"},
+	{"The API", NULL, OPT_GROUP, 0, 0, NULL},
+	{"api-sock", "PATH", OPT_STRING, AT(api_sock), 0, "serve the API on this Unix socket (default " VMM_OPTIONS_API_SOCK ")"},
+	{"no-api", NULL, OPT_FLAG, AT(no_api), 0, "serve no API (needs --config-file)"},
+	{"http-api-max-payload-size", "N", OPT_SIZE, AT(payload_size_max), 0, "largest body of a request in bytes (default 51200)"},
+	{"The VM", NULL, OPT_GROUP, 0, 0, NULL},
+	{"config-file", "PATH", OPT_STRING, AT(config_file), 0, "configure and start from this JSON file"},
+	{"id", "ID", OPT_ID, AT(id), 0, "instance id: 1 to 64 letters, digits or - (default anonymous-instance)"},
+	{"metadata", "PATH", OPT_STRING, AT(metadata), 0, "JSON file with the first contents of the metadata service"},
+	{"mmds-size-limit", "N", OPT_SIZE, AT(mmds_size_max), 0, "most metadata in bytes (default: as --http-api-max-payload-size)"},
+	{"boot-timer", NULL, OPT_FLAG, 0, 0, "accepted: the boot timer is always there"},
+	{"enable-pci", NULL, OPT_LATER, 0, 0, "not supported yet: virtio devices are on MMIO"},
+	{"The log and metrics", NULL, OPT_GROUP, 0, 0, NULL},
 	{"log-path", "PATH", OPT_STRING, AT(log_path), 0, "log to this file or fifo instead of standard output"},
 	{"level", "LEVEL", OPT_LEVEL, AT(log_level), 0, "Error, Warning, Info (default), Debug, Trace or Off"},
 	{"module", "PREFIX", OPT_STRING, AT(log_module), 0, "log only from source paths that start so"},
 	{"show-level", NULL, OPT_FLAG, AT(show_level), 0, "put the level into each log line"},
 	{"show-log-origin", NULL, OPT_FLAG, AT(show_log_origin), 0, "put file and line into each log line"},
+	{"log-format", "FORMAT", OPT_LOG_FORMAT, AT(log_json), 0, "text (default), or json: one object a line"},
 	{"metrics-path", "PATH", OPT_STRING, AT(metrics_path), 0, "write metrics to this file or fifo"},
-	{"boot-timer", NULL, OPT_FLAG, 0, 0, "accepted: the boot timer is always there"},
+	{"Confinement", NULL, OPT_GROUP, 0, 0, NULL},
 	{"no-seccomp", NULL, OPT_FLAG, AT(no_seccomp), 0, "no system-call filters (for debugging only)"},
+	{"seccomp-filter", "PATH", OPT_LATER, 0, 0, "not supported yet: the built-in filters are used"},
+	{"For the jailer and supervisors", NULL, OPT_GROUP, 0, 0, NULL},
 	{"start-time-us", "N", OPT_U64, AT(start_time_us), 0, "monotonic time at which the process was started"},
 	{"start-time-cpu-us", "N", OPT_U64, AT(start_time_cpu_us), 0, "CPU time used by then"},
 	{"parent-cpu-time-us", "N", OPT_U64, AT(parent_cpu_time_us), 0, "CPU time of the parent"},
 	{"supervisor-fd", "N", OPT_INT, AT(supervisor_fd), 0, "seqpacket socket of `mayfly run`"},
-	{"describe-state", NULL, OPT_ACTION, 0, VMM_ACTION_DESCRIBE_STATE, "print the state schema and exit"},
-	{"describe-seccomp", NULL, OPT_ACTION, 0, VMM_ACTION_DESCRIBE_SECCOMP, "print the system-call rules and exit"},
-	{"version", NULL, OPT_ACTION, 0, VMM_ACTION_VERSION, "print the version and exit"},
-	{"help", NULL, OPT_ACTION, 0, VMM_ACTION_HELP, "print this and exit"},
+	{"Print and exit", NULL, OPT_GROUP, 0, 0, NULL},
+	{"version", NULL, OPT_ACTION, 0, VMM_ACTION_VERSION, "the version"},
+	{"snapshot-version", NULL, OPT_LATER, 0, 0, "not supported yet: the version of the snapshot format"},
+	{"describe-snapshot", "PATH", OPT_LATER, 0, 0, "not supported yet: the version of a state file"},
+	{"describe-api", NULL, OPT_ACTION, 0, VMM_ACTION_DESCRIBE_API, "the endpoints of the API and their bodies"},
+	{"describe-state", NULL, OPT_ACTION, 0, VMM_ACTION_DESCRIBE_STATE, "the state schema"},
+	{"describe-seccomp", NULL, OPT_ACTION, 0, VMM_ACTION_DESCRIBE_SECCOMP, "the system-call rules"},
+	{"describe-options", NULL, OPT_ACTION, 0, VMM_ACTION_DESCRIBE_OPTIONS, "these options, for the makers of man pages"},
+	{"help", NULL, OPT_ACTION, 0, VMM_ACTION_HELP, "this"},
 };
 /* clang-format on */
 
 void vmm_options_help(void)
 {
-	(void)printf("Usage: mayfly-vmm --config-file PATH --no-api [OPTION]...\n"
-		     "Boots one microVM and runs until it ends.\n\n");
+	(void)printf("Usage: mayfly-vmm [OPTION]...\n"
+		     "Runs one microVM, configured by the API on a Unix socket or by a file.\n");
 	for (size_t i = 0; i < NELEM(option_rows); i++) {
 		const struct option_row *r = &option_rows[i];
-		char left[48];
+		char left[64];
 
+		if (r->kind == OPT_GROUP) {
+			(void)printf("\n%s:\n", r->name);
+			continue;
+		}
 		(void)snprintf(left, sizeof(left), "--%s%s%s", r->name, r->value ? " " : "",
 			r->value ? r->value : "");
-		(void)printf("  %-24s %s\n", left, r->help);
+		(void)printf("  %-31s %s\n", left, r->help);
 	}
-	(void)printf(
-		"\nExit status: 0 the guest powered off, rebooted, reset or panicked; 1 error; 3 "
-		"triple fault;\n4 KVM error; 148 forbidden system call; 149-157 fatal signal; 152 "
-		"bad configuration;\n153 bad argument.\n");
+	(void)printf("\n" VMM_OPTIONS_STATUS "\n");
+}
+
+static const char *option_words(const struct option_row *r)
+{
+	if (r->kind == OPT_LEVEL)
+		return "Error Warning Info Debug Trace Off";
+	if (r->kind == OPT_LOG_FORMAT)
+		return "text json";
+	return r->value && strcmp(r->value, "PATH") == 0 ? "@file" : "";
+}
+
+void vmm_options_describe(void)
+{
+	(void)printf("command\tmayfly-vmm\t" VMM_OPTIONS_SUMMARY "\t[OPTION]...\t\t"
+		     "Runs one microVM, configured by the API on a Unix socket or by a "
+		     "file.\t" VMM_OPTIONS_STATUS "\n");
+	for (size_t i = 0; i < NELEM(option_rows); i++) {
+		const struct option_row *r = &option_rows[i];
+
+		if (r->kind == OPT_GROUP)
+			(void)printf("group\tmayfly-vmm\t%s\n", r->name);
+		else
+			(void)printf("option\tmayfly-vmm\t%s\t\t%s\t%s\t%s\n", r->name,
+				r->value ? r->value : "", option_words(r), r->help);
+	}
 }
 
 static const struct option_row *option_find(const char *name, size_t len)
 {
 	for (size_t i = 0; i < NELEM(option_rows); i++)
-		if (strlen(option_rows[i].name) == len &&
+		if (option_rows[i].kind != OPT_GROUP && strlen(option_rows[i].name) == len &&
 			memcmp(option_rows[i].name, name, len) == 0)
 			return &option_rows[i];
 	return NULL;
@@ -106,6 +167,8 @@ static int option_store(
 		o->action = r->action;
 	else if (r->kind == OPT_FLAG && r->offset)
 		*(bool *)field = true;
+	else if (r->kind == OPT_LATER && !o->not_supported)
+		o->not_supported = r->name;
 	if (!r->value)
 		return 0;
 	CHECK(value);
@@ -129,8 +192,19 @@ static int option_store(
 		return err_set(e, -EINVAL,
 			"--level: \"%s\" is not one of Error, Warning, Info, Debug, Trace, Off",
 			value);
+	case OPT_LOG_FORMAT:
+		*(bool *)field = strcmp(value, "json") == 0;
+		if (*(bool *)field || strcmp(value, "text") == 0)
+			return 0;
+		return err_set(e, -EINVAL, "--log-format: \"%s\" is not text or json", value);
 	case OPT_U64:
 		return option_parse_u64(r->name, value, UINT64_MAX, (uint64_t *)(void *)field, e);
+	case OPT_SIZE:
+		rc = option_parse_u64(r->name, value, UINT32_MAX, (uint64_t *)(void *)field, e);
+		if (rc == 0 && *(uint64_t *)(void *)field == 0)
+			return err_set(e, -EINVAL, "--%s: 0 is not a number from 1 to %u", r->name,
+				UINT32_MAX);
+		return rc;
 	case OPT_INT:
 		rc = option_parse_u64(r->name, value, INT32_MAX, &number, e);
 		if (rc == 0)
@@ -138,6 +212,8 @@ static int option_store(
 		return rc;
 	case OPT_FLAG:
 	case OPT_ACTION:
+	case OPT_LATER:
+	case OPT_GROUP:
 		break;
 	}
 	return 0;
@@ -166,10 +242,27 @@ static int option_parse_one(struct vmm_options *o, char **argv, int argc, int *i
 	return option_store(o, r, value, e);
 }
 
+/* Rules that hold between flags. */
+static int option_check(struct vmm_options *o, struct err *e)
+{
+	if (o->not_supported)
+		return err_set(e, -EINVAL, "--%s: not supported by this version; leave it out",
+			o->not_supported);
+	if (o->no_api && !o->config_file)
+		return err_set(e, -EINVAL,
+			"--no-api: the argument '--config-file' is required with it, but was not "
+			"provided");
+	if (o->mmds_size_max == 0)
+		o->mmds_size_max = o->payload_size_max;
+	return 0;
+}
+
 int vmm_options_parse(struct vmm_options *o, int argc, char **argv, struct err *e)
 {
 	*o = (struct vmm_options){
 		.id = "anonymous-instance",
+		.api_sock = VMM_OPTIONS_API_SOCK,
+		.payload_size_max = 51200,
 		.log_level = LOG_INFO,
 		.supervisor_fd = -1,
 	};
@@ -181,12 +274,5 @@ int vmm_options_parse(struct vmm_options *o, int argc, char **argv, struct err *
 		if (o->action != VMM_ACTION_RUN)
 			return 0;
 	}
-	if (!o->config_file)
-		return err_set(
-			e, -EINVAL, "--config-file is missing: say what to boot, or see --help");
-	if (!o->no_api)
-		return err_set(e, -EINVAL,
-			"this version serves no API socket yet: add --no-api to run from "
-			"--config-file");
-	return 0;
+	return option_check(o, e);
 }

@@ -5,27 +5,36 @@
 #include "vmm/base/err.h"
 #include "vmm/base/log.h"
 
+#define VMM_OPTIONS_API_SOCK "/run/firecracker.socket"
+
 enum vmm_action {
 	VMM_ACTION_RUN,
 	VMM_ACTION_HELP,
 	VMM_ACTION_VERSION,
 	VMM_ACTION_DESCRIBE_STATE,
 	VMM_ACTION_DESCRIBE_SECCOMP,
+	VMM_ACTION_DESCRIBE_API,
+	VMM_ACTION_DESCRIBE_OPTIONS,
 };
 
 /* Strings are borrowed from argv. */
 struct vmm_options {
 	enum vmm_action action;
 	const char *id;
-	const char *config_file;
-	const char *log_path;     /* or NULL: standard output */
-	const char *log_module;   /* or NULL */
-	const char *metrics_path; /* or NULL */
+	const char *api_sock;
+	const char *config_file;   /* or NULL: configured by the API */
+	const char *metadata;      /* or NULL: a JSON file for the metadata service */
+	const char *log_path;      /* or NULL: standard output */
+	const char *log_module;    /* or NULL */
+	const char *metrics_path;  /* or NULL */
+	const char *not_supported; /* the first flag given that no release has yet, or NULL */
 	enum log_level log_level;
-	bool has_log_level, show_level, show_log_origin;
+	bool has_log_level, show_level, show_log_origin, log_json;
 	bool no_api;
 	bool no_seccomp;
-	int supervisor_fd;      /* -1: none */
+	int supervisor_fd; /* -1: none */
+	uint64_t payload_size_max;
+	uint64_t mmds_size_max; /* 0: as payload_size_max */
 	uint64_t start_time_us; /* CLOCK_MONOTONIC of the process start, or 0: now */
 	uint64_t start_time_cpu_us, parent_cpu_time_us;
 };
@@ -33,3 +42,5 @@ struct vmm_options {
 /* 0, or -EINVAL with a message that names the flag, its value and the rule. */
 int vmm_options_parse(struct vmm_options *o, int argc, char **argv, struct err *e) MUST_USE;
 void vmm_options_help(void);
+/* The table as tab-separated text; cli/cli.h says which. */
+void vmm_options_describe(void);

@@ -218,16 +218,15 @@ static void machine_config_keys_hold_together(void **state)
 		{"\"mem_size_mib\":3,\"huge_pages\":\"Transparent\"", "mem_size_mib: 3 is odd"},
 		{"\"mem_size_mib\":4,\"huge_pages\":\"Transparent\"", NULL},
 		{"\"mem_size_mib\":4,\"huge_pages\":\"1G\"",
-			"machine-config.huge_pages: unknown variant `1G`; "
-			"it must be one of None, Transparent, 2M"},
+			"machine-config.huge_pages: unknown variant `1G`, "
+			"expected one of `None`, `Transparent`, `2M`"},
 		{"\"mem_size_mib\":4,\"huge_pages\":\"2m\"", "unknown variant `2m`"},
 		{"\"mem_size_mib\":4,\"huge_pages\":2", "machine-config.huge_pages: invalid type"},
 		{"\"mem_size_mib\":4,\"smt\":1", "machine-config.smt: invalid type: integer 1"},
 		{"\"mem_size_mib\":4,\"track_dirty_pages\":null",
 			"track_dirty_pages: invalid type"},
 		{"\"mem_size_mib\":4,\"cpu_template\":null", NULL},
-		{"\"mem_size_mib\":4,\"cpu_template\":\"T2CL\"",
-			"machine-config.cpu_template: T2CL is not supported by this version"},
+		{"\"mem_size_mib\":4,\"cpu_template\":\"T2CL\"", NULL},
 		{"\"mem_size_mib\":4,\"cpu_template\":\"Z80\"", "unknown variant `Z80`"});
 }
 
@@ -250,10 +249,10 @@ static void drives_have_boundaries(void **state)
 		{"\"is_read_only\":0", "drives[0].is_read_only: invalid type: integer 0"},
 		{"\"cache_type\":\"Unsafe\"", NULL},
 		{"\"cache_type\":null", "cache_type: invalid type"},
-		{"\"cache_type\":\"Writethrough\"", "it must be one of Unsafe, Writeback"},
+		{"\"cache_type\":\"Writethrough\"", "expected one of `Unsafe`, `Writeback`"},
 		{"\"io_engine\":null", NULL}, {"\"io_engine\":\"Async\"", NULL},
 		{"\"io_engine\":\"async\"",
-			"unknown variant `async`; it must be one of Sync, Async"},
+			"unknown variant `async`, expected one of `Sync`, `Async`"},
 		{"\"rate_limiter\":null", NULL}, {"\"socket\":null", NULL},
 		{"\"rate_limiter\":{}", NULL}, {"\"direct\":true", NULL},
 		{"\"io_thread\":true", NULL}, {"\"queues\":8", NULL},
@@ -263,7 +262,8 @@ static void drives_have_boundaries(void **state)
 		{"\"rate_limiter\":{\"size\":1}", "drives[0].rate_limiter"},
 		{"\"socket\":\"s\"", "drives[0].socket: not supported by this version"},
 		{"\"partuuid\":7", "drives[0].partuuid: invalid type"},
-		{"\"foo\":1", "drives[0]: unknown key \"foo\"; known keys: drive_id, socket,"});
+		{"\"foo\":1",
+			"drives[0]: unknown field `foo`, expected one of `drive_id`, `socket`,"});
 }
 
 static void drives_hold_together(void **state)
@@ -308,7 +308,7 @@ static void make_drives(char *text, size_t size, unsigned count)
 
 static void more_devices_than_interrupt_lines_are_refused(void **state)
 {
-	char text[4096];
+	char text[8192];
 	struct vm_config c;
 	struct err e;
 
@@ -321,9 +321,9 @@ static void more_devices_than_interrupt_lines_are_refused(void **state)
 	assert_non_null(strstr(e.msg, "drives, entropy: 18 devices are too many; the most is 17"));
 	assert_non_null(strstr(e.msg, VM_SCHEMA_NO_GSI_TEXT));
 	vm_config_fini(&c);
-	make_drives(text, sizeof(text), 18);
+	make_drives(text, sizeof(text), 65);
 	assert_int_equal(parse(text, &c, &e), -EINVAL);
-	assert_non_null(strstr(e.msg, "drives: 18 is too many; the most is 17"));
+	assert_non_null(strstr(e.msg, "drives: 65 is too many; the most is 64"));
 	assert_non_null(strstr(e.msg, VM_SCHEMA_NO_GSI_TEXT));
 	vm_config_fini(&c);
 }
@@ -342,18 +342,22 @@ static void entropy_logger_and_metrics_have_boundaries(void **state)
 		{"\"logger\":{\"show_log_origin\":1}", "logger.show_log_origin: invalid type"},
 		{"\"logger\":{\"log_path\":\"\"}", "logger.log_path: \"\" is too short"},
 		{"\"logger\":{\"log_fifo\":\"\"}",
-			"logger: unknown key \"log_fifo\"; known keys: l"},
+			"logger: unknown field `log_fifo`, expected one of `l"},
 		{"\"metrics\":null", NULL}, {"\"metrics\":{}", "missing field `metrics_path`"},
 		{"\"metrics\":{\"metrics_path\":null}", "metrics.metrics_path: invalid type: null"},
 		{"\"metrics\":{\"metrics_path\":\"m\",\"emit_id\":false}", NULL},
-		{"\"metrics\":{\"metrics_path\":\"m\",\"emit_id\":true}",
-			"metrics.emit_id: not sup"},
-		{"\"metrics\":{\"metrics_path\":\"m\",\"properties\":{}}",
-			"metrics.properties: not"});
+		{"\"metrics\":{\"metrics_path\":\"m\",\"emit_id\":1}",
+			"metrics.emit_id: invalid type: integer 1, expected a boolean"},
+		{"\"metrics\":{\"metrics_path\":\"m\",\"properties\":{}}", NULL},
+		{"\"metrics\":{\"metrics_path\":\"m\",\"properties\":{\"a\":1}}",
+			"metrics.properties.a: invalid type: expected a string"},
+		{"\"metrics\":{\"metrics_path\":\"m\",\"properties\":[]}",
+			"metrics.properties: invalid type: expected an object of strings"});
 	CHECK_VALUES("{" BOOT ",\"logger\":{\"level\":%s}}", {"\"Error\"", NULL},
 		{"\"WARNING\"", NULL}, {"\"warn\"", NULL}, {"\"Info\"", NULL}, {"\"debug\"", NULL},
 		{"\"Trace\"", NULL}, {"\"off\"", NULL},
-		{"\"loud\"", "logger.level: unknown variant `loud`; it must be one of Error, Warn"},
+		{"\"loud\"",
+			"logger.level: unknown variant `loud`, expected one of `Error`, `Warn"},
 		{"3", "logger.level: invalid type: integer 3, expected a string"});
 }
 
@@ -370,7 +374,7 @@ static void vsock_keys_have_their_types_and_ranges(void **state)
 		{"{\"guest_cid\":4294967295,\"uds_path\":\"v\"}", "is out of range"},
 		{"{\"guest_cid\":\"3\",\"uds_path\":\"v\"}", "vsock.guest_cid: invalid type"},
 		{"{\"guest_cid\":3,\"uds_path\":\"\"}", "vsock.uds_path"},
-		{"{\"guest_cid\":3,\"uds_path\":\"v\",\"x\":1}", "vsock: unknown key \"x\""});
+		{"{\"guest_cid\":3,\"uds_path\":\"v\",\"x\":1}", "vsock: unknown field `x`"});
 }
 
 static void a_deprecated_key_is_taken_and_never_shown(void **state)
@@ -402,8 +406,6 @@ static void sections_of_later_versions_are_refused_by_name(void **state)
 	(void)state;
 	CHECK_VALUES("{" BOOT ",%s}", {"\"balloon\":{}", "balloon: not supported by this version"},
 		{"\"pmem\":[{}]", "pmem: not supported by this version"},
-		{"\"mmds-config\":{}", "mmds-config: not supported by this version"},
-		{"\"cpu-config\":\"f\"", "cpu-config: not supported by this version"},
 		{"\"memory-hotplug\":{}", "memory-hotplug: not supported by this version"},
 		{"\"vsock\":null,\"balloon\":null,\"mmds-config\":null,\"cpu-config\":null", NULL},
 		{"\"network-interfaces\":[],\"pmem\":[],\"memory-hotplug\":null", NULL});

@@ -65,6 +65,41 @@ static void ready_source_is_called_until_the_loop_stops(void **state)
 	fixture_fini(&f);
 }
 
+struct nested {
+	struct fixture inner;
+	struct loop outer;
+	struct loop_source door; /* the inner loop, as a source of the outer */
+};
+
+static void on_door(void *ctx, uint32_t events)
+{
+	struct nested *n = ctx;
+
+	(void)events;
+	assert_int_equal(loop_turn(&n->inner.loop), 0);
+	if (n->inner.calls_a >= 3)
+		loop_stop(&n->outer);
+}
+
+static void loop_inside_a_loop_is_served_and_can_be_run_alone(void **state)
+{
+	struct nested n = {.outer = {.epoll_fd = -1}};
+
+	(void)state;
+	fixture_init(&n.inner);
+	assert_int_equal(loop_init(&n.outer, NULL), 0);
+	n.door = (struct loop_source){.fd = n.inner.loop.epoll_fd, .fn = on_door, .ctx = &n};
+	assert_int_equal(loop_add(&n.inner.loop, &n.inner.a, EPOLLIN), 0);
+	assert_int_equal(loop_add(&n.outer, &n.door, EPOLLIN), 0);
+	assert_int_equal(loop_run(&n.outer), 0);
+	assert_int_equal(n.inner.calls_a, 3);
+	n.inner.calls_a = 1;
+	assert_int_equal(loop_run(&n.inner.loop), 0);
+	assert_int_equal(n.inner.calls_a, 3);
+	loop_fini(&n.outer);
+	fixture_fini(&n.inner);
+}
+
 static void source_deleted_in_the_same_turn_is_not_called(void **state)
 {
 	struct fixture f;
@@ -110,11 +145,31 @@ static void modified_source_hears_only_what_it_asked_for(void **state)
 	fixture_fini(&f);
 }
 
+/* Edge-triggered sources hear of each event once, also if another one's callback stops the loop. */
+static void events_of_a_turn_that_was_stopped_are_served_in_the_next_run(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	fixture_init(&f);
+	f.b.fn = on_b;
+	f.a.fn = on_b;
+	assert_int_equal(loop_add(&f.loop, &f.a, EPOLLIN | (uint32_t)EPOLLET), 0);
+	assert_int_equal(loop_add(&f.loop, &f.b, EPOLLIN | (uint32_t)EPOLLET), 0);
+	assert_int_equal(loop_run(&f.loop), 0);
+	assert_int_equal(f.calls_b, 1);
+	assert_int_equal(loop_run(&f.loop), 0);
+	assert_int_equal(f.calls_b, 2);
+	fixture_fini(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(ready_source_is_called_until_the_loop_stops),
+		cmocka_unit_test(loop_inside_a_loop_is_served_and_can_be_run_alone),
 		cmocka_unit_test(source_deleted_in_the_same_turn_is_not_called),
+		cmocka_unit_test(events_of_a_turn_that_was_stopped_are_served_in_the_next_run),
 		cmocka_unit_test(regular_file_cannot_be_watched),
 		cmocka_unit_test(modified_source_hears_only_what_it_asked_for),
 	};

@@ -2,6 +2,8 @@
 /* The metrics file: a closed list of keys, growth since the last whole line, and bad targets. */
 #include "vmm/core/metrics.h"
 
+#include "vmm/base/latency.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
@@ -81,7 +83,7 @@ static const char *const expected_groups[][2] = {
 
 struct disk {
 	uint64_t read_bytes, write_bytes;
-	uint64_t read_agg[3];
+	struct latency read_agg;
 };
 static const struct metrics_field disk_fields[] = {
 	METRICS_FIELD(struct disk, read_bytes),
@@ -210,7 +212,8 @@ static void counters_are_deltas_and_stores_are_not(void **state)
 
 static void device_groups_sum_up_to_their_aggregate(void **state)
 {
-	struct disk a = {1, 2, {3, 4, 5}}, b = {10, 20, {30, 40, 50}};
+	struct disk a = {1, 2, {.min_us = 3, .max_us = 4, .sum_us = 5}};
+	struct disk b = {10, 20, {.min_us = 30, .max_us = 40, .sum_us = 50}};
 	json_t *line, *agg;
 
 	(void)state;
@@ -235,7 +238,8 @@ static void device_groups_sum_up_to_their_aggregate(void **state)
 
 static void sources_without_id_share_their_group(void **state)
 {
-	struct disk a = {1, 0, {7, 9, 10}}, b = {2, 0, {3, 4, 5}}, idle = {0};
+	struct disk a = {1, 0, {.min_us = 7, .max_us = 9, .sum_us = 10}}, idle = {0};
+	struct disk b = {2, 0, {.min_us = 3, .max_us = 4, .sum_us = 5}};
 	json_t *line, *agg;
 
 	(void)state;
@@ -303,14 +307,84 @@ static void flush_inside_a_flush_gives_way(void **state)
 	json_t *line;
 
 	(void)state;
-	metrics.busy = 1;
+	metrics.busy = &metrics;
 	assert_int_equal(metrics_flush(&metrics), -EBUSY);
-	metrics.busy = 0;
+	metrics.busy = NULL;
 	assert_int_equal(metrics_flush(&metrics), 0);
 
 	line = next_line();
 	assert_int_equal(value(line, "logger", "missed_metrics_count"), 1);
 	json_decref(line);
+}
+
+static void line_has_id_and_properties_on_request(void **state)
+{
+	json_t *line, *properties;
+
+	(void)state;
+	assert_int_equal(metrics_set_extra(&metrics, "vm-1", "{\"a\":\"x\\\"y\"}", NULL), 0);
+	assert_int_equal(metrics_flush(&metrics), 0);
+	line = next_line();
+	assert_string_equal(json_string_value(json_object_get(line, "id")), "vm-1");
+	properties = json_object_get(line, "properties");
+	assert_int_equal(json_object_size(properties), 1);
+	assert_string_equal(json_string_value(json_object_get(properties, "a")), "x\"y");
+	json_decref(line);
+
+	assert_int_equal(metrics_set_extra(&metrics, NULL, NULL, NULL), 0);
+	assert_int_equal(metrics_flush(&metrics), 0);
+	line = next_line();
+	assert_null(json_object_get(line, "id"));
+	assert_null(json_object_get(line, "properties"));
+	json_decref(line);
+}
+
+static void properties_that_fit_no_line_are_refused(void **state)
+{
+	static char text[METRICS_EXTRA_SIZE];
+	struct err e;
+
+	(void)state;
+	memset(text, 'x', sizeof(text) - 1);
+	assert_int_equal(metrics_set_extra(&metrics, NULL, text, &e), -E2BIG);
+	assert_string_equal(metrics.extra, "");
+}
+
+static void sources_of_a_failed_start_are_forgotten(void **state)
+{
+	struct disk a = {.read_bytes = 1}, b = {.read_bytes = 2};
+	uint32_t mark;
+	json_t *line;
+
+	(void)state;
+	assert_int_equal(metrics_register(&metrics, "block", "a", disk_fields, 3, &a, NULL), 0);
+	mark = metrics.source_count;
+	assert_int_equal(metrics_register(&metrics, "block", "b", disk_fields, 3, &b, NULL), 0);
+	metrics_forget_since(&metrics, mark);
+	assert_int_equal(metrics_flush(&metrics), 0);
+	line = next_line();
+	assert_int_equal(value(line, "block", "read_bytes"), 1);
+	assert_null(json_object_get(line, "block_b"));
+	json_decref(line);
+}
+
+static void last_line_comes_in_the_middle_of_another(void **state)
+{
+	(void)state;
+	/* As if a signal had come in the middle of metrics_flush on this thread. */
+	assert_int_equal(metrics_flush_last(&metrics), 0);
+	json_decref(next_line());
+	assert_non_null(metrics.busy);
+	assert_int_equal(metrics_flush(&metrics), -EBUSY);
+	assert_int_equal(metrics_flush_last(&metrics), 0);
+	json_decref(next_line());
+}
+
+static void last_line_does_not_wait_for_ever(void **state)
+{
+	(void)state;
+	metrics.busy = &metrics;
+	assert_int_equal(metrics_flush_last(&metrics), -EBUSY);
 }
 
 static void registration_has_bounds(void **state)
@@ -392,6 +466,11 @@ int main(void)
 		TEST(full_pipe_loses_no_growth),
 		TEST(line_after_a_torn_one_starts_on_its_own),
 		TEST(flush_inside_a_flush_gives_way),
+		TEST(line_has_id_and_properties_on_request),
+		TEST(properties_that_fit_no_line_are_refused),
+		TEST(sources_of_a_failed_start_are_forgotten),
+		TEST(last_line_comes_in_the_middle_of_another),
+		TEST(last_line_does_not_wait_for_ever),
 		TEST(registration_has_bounds),
 		TEST(line_too_long_is_counted_and_not_written),
 		TEST(file_is_made_and_written_from_its_start),

@@ -120,8 +120,8 @@ static void messages_name_the_path_to_the_key(void **state)
 		{"{\"items\":[{\"size\":1},{\"size\":1,\"weight\":0}]}", "items[1].weight: 0 is"},
 		{"{\"items\":[{},{},{}]}", "items: 3 is too many; the most is 2: no more"},
 		{"{\"name\":\"123456789\"}", "name: 9 bytes is too long; at most 8 fit"},
-		{"{\"x\":1}", "thing: unknown key \"x\"; known keys: name, flag, small"},
-		{"{\"a\\u0007b\":1}", "unknown key \"a?b\""},
+		{"{\"x\":1}", "thing: unknown field `x`, expected one of `name`, `flag`, `small`"},
+		{"{\"a\\u0007b\":1}", "unknown field `a?b`"},
 	};
 
 	(void)state;

@@ -74,7 +74,7 @@ static int set_up(void **state)
 	memset(&f, 0, sizeof(f));
 	if (access("/dev/kvm", R_OK | W_OK) != 0)
 		return 0;
-	assert_int_equal(kvm_vm_init(&f.vm, NULL), 0);
+	assert_int_equal(kvm_vm_init(&f.vm, NULL, NULL), 0);
 	assert_int_equal(gmem_init(&f.mem, &mc, NULL), 0);
 	assert_int_equal(kvm_vm_map_memory(&f.vm, &f.mem, false, NULL), 0);
 	assert_int_equal(kvm_vm_split_irqchip(&f.vm, LAYOUT_GSI_COUNT, NULL), 0);

@@ -3,6 +3,7 @@
 #include "vmm/core/console.h"
 
 #include "vmm/base/cleanup.h"
+#include "vmm/base/clock.h"
 #include "vmm/base/log.h"
 
 #include <errno.h>
@@ -63,10 +64,29 @@ static int console_open_output(struct err *e)
 	return fd >= 0 ? fd : err_set_os(e, -errno, "standard output cannot be used");
 }
 
-int console_init(struct console *c, struct err *e)
+static void console_init_limiter(struct console *c, const struct token_bucket_config *bucket)
+{
+	struct rate_limiter_config lc = {.has_bandwidth = bucket != NULL};
+
+	if (bucket)
+		lc.bandwidth = *bucket;
+	rate_limiter_init(&c->limiter, &c->limiter_state, &lc, clock_mono_ns());
+}
+
+/* What is over the limit is lost: the guest must not wait for its own console. */
+static bool console_admit(void *ctx)
+{
+	struct console *c = ctx;
+
+	return rate_limiter_charge(&c->limiter, 1, 0, clock_mono_ns());
+}
+
+int console_init(struct console *c, const struct console_config *o, struct err *e)
 {
 	*c = (struct console){.in_fd = STDIN_FILENO, .out_fd = -1, .kick_fd = -1};
-	c->out_fd = console_open_output(e);
+	console_init_limiter(c, o->limiter);
+	c->out_fd = o->out_path ? log_open_target(o->out_path, "serial_out_path", e)
+				: console_open_output(e);
 	if (c->out_fd < 0)
 		return c->out_fd;
 	c->kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -166,6 +186,10 @@ int console_start(struct console *c, struct uart *u, struct loop *l, bool raw, s
 
 	c->uart = u;
 	c->loop = l;
+	if (rate_limiter_active(&c->limiter)) {
+		u->admit_ctx = c;
+		u->admit = console_admit;
+	}
 	c->in = (struct loop_source){.fd = c->in_fd, .fn = console_on_input, .ctx = c};
 	c->out = (struct loop_source){.fd = c->out_fd, .fn = console_on_output, .ctx = c};
 	c->kick = (struct loop_source){.fd = c->kick_fd, .fn = console_on_kick, .ctx = c};

@@ -9,6 +9,7 @@
  */
 #pragma once
 
+#include "virtio/rate_limiter.h"
 #include "vmm/legacy/uart.h"
 #include "vmm/svc/loop.h"
 
@@ -20,10 +21,18 @@ struct console {
 	int kick_fd;       /* owned eventfd: the UART has output waiting, or room for input */
 	bool in_pollable, in_watched, out_watched;
 	struct loop_source in, out, kick;
+	/* What the guest may print; under the UART's lock. */
+	struct rate_limiter_state limiter_state;
+	struct rate_limiter limiter;
+};
+
+struct console_config {
+	const char *out_path; /* a file or fifo instead of standard output; or NULL */
+	const struct token_bucket_config *limiter; /* in bytes; borrowed for the call, or NULL */
 };
 
 /* Opens descriptors. out_fd and kick_fd are then for uart_init. Before any other thread. */
-int console_init(struct console *c, struct err *e) MUST_USE;
+int console_init(struct console *c, const struct console_config *o, struct err *e) MUST_USE;
 /* Joins the UART and starts to watch. raw: put a terminal on standard input into raw mode. */
 int console_start(
 	struct console *c, struct uart *u, struct loop *l, bool raw, struct err *e) MUST_USE;

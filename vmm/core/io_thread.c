@@ -15,32 +15,44 @@
 /* As small as is safe: a batch needs some 10 KiB, for iovecs. */
 #define IO_THREAD_STACK_SIZE ((size_t)256 * 1024)
 
-static void io_thread_on_stop(void *ctx, uint32_t events)
+/* #syscalls:io read */
+static void io_thread_on_call(void *ctx, uint32_t events)
 {
 	struct io_thread *t = ctx;
+	uint64_t count;
 
 	(void)events;
-	loop_stop(&t->loop);
+	(void)!read(t->call_fd, &count, sizeof(count));
+	(void)pthread_mutex_lock(&t->lock);
+	while (t->wanted == IO_THREAD_PAUSE) {
+		t->parked = true;
+		(void)pthread_cond_broadcast(&t->changed);
+		(void)pthread_cond_wait(&t->changed, &t->lock);
+	}
+	t->parked = false;
+	if (t->wanted == IO_THREAD_STOP)
+		loop_stop(&t->loop);
+	(void)pthread_mutex_unlock(&t->lock);
 }
 
 int io_thread_init(struct io_thread *t, uint32_t index, struct err *e)
 {
 	int rc;
 
-	t->stop_fd = t->loop.epoll_fd = -1;
+	t->call_fd = t->loop.epoll_fd = -1;
 	(void)snprintf(t->name, sizeof(t->name), "fc_io %u", index);
 	(void)pthread_mutex_init(&t->lock, NULL);
 	(void)pthread_cond_init(&t->changed, NULL);
 	rc = loop_init(&t->loop, e);
 	if (rc < 0)
 		goto err_fini;
-	t->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (t->stop_fd < 0) {
+	t->call_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (t->call_fd < 0) {
 		rc = err_set_os(e, -errno, "cannot make the eventfd of an I/O thread");
 		goto err_fini;
 	}
-	t->stop_source = (struct loop_source){.fd = t->stop_fd, .fn = io_thread_on_stop, .ctx = t};
-	rc = loop_add(&t->loop, &t->stop_source, EPOLLIN);
+	t->call_source = (struct loop_source){.fd = t->call_fd, .fn = io_thread_on_call, .ctx = t};
+	rc = loop_add(&t->loop, &t->call_source, EPOLLIN);
 	if (rc == 0)
 		return 0;
 	rc = err_set_os(e, rc, "cannot watch the eventfd of an I/O thread");
@@ -64,7 +76,7 @@ static void *io_thread_main(void *arg)
 	(void)pthread_mutex_lock(&t->lock);
 	t->unconfined = !confined;
 	t->ready = true;
-	(void)pthread_cond_signal(&t->changed);
+	(void)pthread_cond_broadcast(&t->changed);
 	(void)pthread_mutex_unlock(&t->lock);
 	if (!confined)
 		return NULL;
@@ -100,13 +112,40 @@ int io_thread_start(struct io_thread *t, struct err *e)
 }
 
 /* #syscalls:main write */
-void io_thread_stop(struct io_thread *t)
+static void io_thread_call(struct io_thread *t, enum io_thread_want wanted)
 {
 	const uint64_t one = 1;
 
+	(void)pthread_mutex_lock(&t->lock);
+	t->wanted = wanted;
+	(void)pthread_cond_broadcast(&t->changed);
+	(void)pthread_mutex_unlock(&t->lock);
+	if (wanted != IO_THREAD_RUN)
+		(void)!write(t->call_fd, &one, sizeof(one));
+}
+
+void io_thread_pause(struct io_thread *t)
+{
 	if (!t->started)
 		return;
-	(void)!write(t->stop_fd, &one, sizeof(one));
+	io_thread_call(t, IO_THREAD_PAUSE);
+	(void)pthread_mutex_lock(&t->lock);
+	while (!t->parked)
+		(void)pthread_cond_wait(&t->changed, &t->lock);
+	(void)pthread_mutex_unlock(&t->lock);
+}
+
+void io_thread_resume(struct io_thread *t)
+{
+	if (t->started)
+		io_thread_call(t, IO_THREAD_RUN);
+}
+
+void io_thread_stop(struct io_thread *t)
+{
+	if (!t->started)
+		return;
+	io_thread_call(t, IO_THREAD_STOP);
 	(void)pthread_join(t->thread, NULL);
 	t->started = false;
 }
@@ -114,7 +153,7 @@ void io_thread_stop(struct io_thread *t)
 void io_thread_fini(struct io_thread *t)
 {
 	io_thread_stop(t);
-	fd_close(&t->stop_fd);
+	fd_close(&t->call_fd);
 	loop_fini(&t->loop);
 	(void)pthread_mutex_destroy(&t->lock);
 	(void)pthread_cond_destroy(&t->changed);

@@ -5,8 +5,9 @@
  *
  * Life: io_thread_init makes the loop, and the main thread adds the device's sources to it while
  * nothing runs; io_thread_start starts the thread, which puts the filter of role "io" on and then
- * runs the loop (a device does nothing before its driver kicks it); io_thread_stop ends and joins
- * it, after which the sources are the main thread's again. All on the main thread.
+ * runs the loop (a device does nothing before its driver kicks it); io_thread_pause parks it between
+ * two events, and while it is parked the main thread may drain the device; io_thread_stop ends and
+ * joins it, after which the sources are the main thread's again. All on the main thread.
  */
 #pragma once
 
@@ -18,23 +19,28 @@
 struct io_thread {
 	struct loop loop;
 	char name[16]; /* of the thread: "fc_io N" */
-	int stop_fd;   /* owned eventfd, -1 if none */
-	struct loop_source stop_source;
+	int call_fd;   /* owned eventfd, -1 if none: `wanted` has changed */
+	struct loop_source call_source;
 	vm_end_fn end; /* the loop failed */
 	void *end_ctx; /* borrowed */
 	bool seccomp;  /* put the filter on */
 	pthread_t thread;
 	bool started;
-	pthread_mutex_t lock; /* guards the two below */
+	pthread_mutex_t lock; /* guards what is below */
 	pthread_cond_t changed;
 	bool ready;      /* the filter is on, or could not be put on: */
 	bool unconfined; /* then nothing runs */
+	enum io_thread_want { IO_THREAD_RUN, IO_THREAD_PAUSE, IO_THREAD_STOP } wanted;
+	bool parked;
 };
 
 /* Heap object of the caller; *t is zero. index names the thread. */
 int io_thread_init(struct io_thread *t, uint32_t index, struct err *e) MUST_USE;
 /* Returns when the filter is on. */
 int io_thread_start(struct io_thread *t, struct err *e) MUST_USE;
+/* Returns when the thread is parked; io_thread_resume or io_thread_stop lets it go. */
+void io_thread_pause(struct io_thread *t);
+void io_thread_resume(struct io_thread *t);
 /* Idempotent. */
 void io_thread_stop(struct io_thread *t);
 /* io_thread_stop, and gives everything back; the sources are gone by then. */

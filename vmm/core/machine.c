@@ -7,19 +7,13 @@
  */
 #include "vmm/core/machine.h"
 
-#include "seccomp/seccomp.h"
-#include "virtio/blk.h"
-#include "virtio/net.h"
-#include "virtio/rng.h"
-#include "virtio/vsock.h"
 #include "vmm/base/check.h"
 #include "vmm/base/cleanup.h"
 #include "vmm/base/log.h"
-#include "vmm/boot/acpi.h"
-#include "vmm/boot/boot.h"
-#include "vmm/core/cmdline.h"
+#include "vmm/core/machine_boot.h"
+#include "vmm/core/machine_cpu.h"
+#include "vmm/core/machine_virtio.h"
 #include "vmm/core/metrics_sources.h"
-#include "vmm/kvm/cpuid.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -29,12 +23,7 @@
 #include <sys/ioctl.h>
 #include <sys/timerfd.h>
 
-#define MACHINE_FDS_MAX          256
-#define MACHINE_SLOW_KICKS       64
-#define MSR_IA32_MISC_ENABLE     0x1a0u
-#define MISC_ENABLE_FAST_STRINGS 1u
-#define MSR_MTRR_DEF_TYPE        0x2ffu
-#define MTRR_ENABLED_WRITE_BACK  0x806u
+#define MACHINE_FDS_MAX 256
 
 /* ---- ends and events; any thread ---- */
 
@@ -88,6 +77,7 @@ static void machine_on_end(void *ctx, uint32_t events)
 
 	(void)events;
 	loop_stop(&m->loop);
+	loop_stop(m->control);
 }
 
 /* #syscalls:main read */
@@ -101,22 +91,14 @@ static void machine_on_timer(void *ctx, uint32_t events)
 		(void)metrics_flush(m->metrics);
 }
 
-/*
- * A queue gets its ioeventfd when it has proved busy; until then its kicks come by an exit of the vCPU,
- * some microseconds slower each. A VM that ends soon after an ioeventfd was made waits for a grace
- * period of the kernel, some 15 ms: more than a short-lived VM takes in all. Also on I/O threads.
- */
-static void machine_on_kick(void *ctx, uint32_t events)
+/* The API, the supervisor, the end: served between two turns of the devices. */
+static void machine_on_control(void *ctx, uint32_t events)
 {
-	struct machine_kick *k = ctx;
-	struct err e = {0};
+	struct machine *m = ctx;
 
 	(void)events;
-	if (k->slow_count < MACHINE_SLOW_KICKS && ++k->slow_count == MACHINE_SLOW_KICKS &&
-		kvm_vm_add_ioeventfd(
-			&k->owner->machine->vm, k->notify, k->queue, k->source.fd, &e) < 0)
-		log_warn("%s: its kicks stay slow: %s", k->owner->dev->id, e.msg);
-	virtio_mmio_kicked(&k->owner->mmio, k->queue);
+	if (loop_turn(m->control) < 0)
+		machine_end(m, VM_END_INTERNAL_ERROR);
 }
 
 static void machine_on_power_button(void *ctx)
@@ -157,7 +139,7 @@ static int machine_init_memory(struct machine *m, struct err *e)
 	mc.size = c->mem_size_mib * MIB;
 	rc = gmem_init(&m->mem, &mc, e);
 	if (rc < 0)
-		return rc;
+		return err_wrap(e, "Invalid Memory Configuration");
 	return kvm_vm_map_memory(&m->vm, &m->mem, c->track_dirty_pages, e);
 }
 
@@ -196,312 +178,26 @@ static int machine_fill_buses(struct machine *m, struct err *e)
 
 static int machine_init_legacy(struct machine *m, struct err *e)
 {
+	const struct console_config cc = {
+		.out_path = m->config->serial_out_path,
+		.limiter = m->config->has_serial_limiter ? &m->config->serial_limiter : NULL,
+	};
 	int rc;
 
 	m->power = (struct power){.end = machine_on_guest_end, .end_ctx = m};
 	m->pvpanic = (struct pvpanic){.panicked = machine_on_panic, .ctx = m};
 	m->boot_timer = (struct boot_timer){.booted = machine_on_booted, .ctx = m};
-	i8042_init(&m->i8042, machine_on_guest_end, m);
+	i8042_init(&m->i8042, &m->i8042_irq, machine_on_guest_end, m);
 	ioapic_init(&m->ioapic, machine_set_routes, &m->vm);
 	if ((rc = irq_line_init(&m->com1_irq, e)) < 0 ||
 		(rc = irq_line_init(&m->power_button_irq, e)) < 0 ||
+		(rc = irq_line_init(&m->i8042_irq, e)) < 0 ||
 		(rc = vmgenid_init(&m->vmgenid, &m->mem, e)) < 0 ||
 		(rc = vmclock_init(&m->vmclock, &m->mem, e)) < 0 ||
-		(rc = console_init(&m->console, e)) < 0)
+		(rc = console_init(&m->console, &cc, e)) < 0)
 		return rc;
 	uart_init(&m->uart, &m->com1_irq, m->console.out_fd, m->console.kick_fd);
 	return machine_fill_buses(m, e);
-}
-
-/* Takes dev over, also on failure. Its place on the bus follows from the order of calls. */
-static int machine_attach(struct machine *m, struct virtio_dev *dev, struct err *e)
-{
-	struct machine_virtio *v = &m->virtio[m->virtio_count];
-	int rc;
-
-	if (m->virtio_count == LAYOUT_VIRTIO_COUNT_MAX) {
-		dev->ops->destroy(dev);
-		return err_set(e, -ENOSPC,
-			"Could not allocate GSI: The requested resource is not available.: "
-			"%u virtio devices are the most",
-			LAYOUT_VIRTIO_COUNT_MAX);
-	}
-	rc = virtio_mmio_init(&v->mmio, dev, e);
-	if (rc < 0) {
-		dev->ops->destroy(dev);
-		return rc;
-	}
-	v->machine = m;
-	v->dev = dev;
-	v->loop = &m->loop;
-	rc = bus_add(&m->mmio, LAYOUT_VIRTIO_MMIO + m->virtio_count * LAYOUT_VIRTIO_MMIO_SIZE,
-		LAYOUT_VIRTIO_MMIO_SIZE, &virtio_mmio_bus_ops, &v->mmio, e);
-	m->virtio_count++;
-	return rc;
-}
-
-/* A loop with a thread of its own. */
-static int machine_add_io_thread(struct machine *m, struct loop **ret, struct err *e)
-{
-	struct io_thread *t;
-	int rc;
-
-	if (m->io_thread_count == LAYOUT_VIRTIO_COUNT_MAX)
-		return err_set(e, -ENOSPC, "more drives than places for them");
-	t = calloc(1, sizeof(*t));
-	if (!t)
-		return err_set_os(e, -ENOMEM, "I/O thread");
-	rc = io_thread_init(t, m->io_thread_count, e);
-	if (rc < 0) {
-		free(t);
-		return rc;
-	}
-	t->seccomp = m->seccomp;
-	t->end = machine_on_guest_end;
-	t->end_ctx = m;
-	m->io_threads[m->io_thread_count++] = t;
-	*ret = &t->loop;
-	return 0;
-}
-
-static int machine_add_drive(struct machine *m, const struct vm_drive_config *d, struct err *e)
-{
-	struct blk_config bc = {
-		.drive_id = d->drive_id,
-		.path = d->path_on_host,
-		.fd = -1,
-		.read_only = d->is_read_only,
-		.writeback = d->writeback,
-		.direct = d->direct,
-		.async = d->async,
-		.queues = (uint16_t)d->queues,
-		.limiter = d->has_rate_limiter ? &d->rate_limiter : NULL,
-		.loop = &m->loop,
-	};
-	struct virtio_dev *dev;
-	int rc;
-
-	if (d->io_thread && (rc = machine_add_io_thread(m, &bc.loop, e)) < 0)
-		return rc;
-	rc = blk_create(&m->mem, &bc, &dev, e);
-	if (rc < 0)
-		return err_wrap(e, "drives.%s", d->drive_id);
-	rc = machine_attach(m, dev, e);
-	if (rc < 0)
-		return rc;
-	m->virtio[m->virtio_count - 1].loop = bc.loop;
-	return metrics_add_blk(m->metrics, d->drive_id, blk_counters_get(dev), e);
-}
-
-static int machine_add_net(struct machine *m, const struct vm_net_config *c, struct err *e)
-{
-	uint8_t mac[NET_MAC_SIZE];
-	struct net_config nc = {
-		.iface_id = c->iface_id,
-		.host_dev_name = c->host_dev_name,
-		.passt_socket = c->passt_socket,
-		.mtu = (uint16_t)c->mtu,
-		.queue_pairs = (uint16_t)c->queue_pairs,
-		.rx_rate_limiter = c->has_rx_rate_limiter ? &c->rx_rate_limiter : NULL,
-		.tx_rate_limiter = c->has_tx_rate_limiter ? &c->tx_rate_limiter : NULL,
-	};
-	struct virtio_dev *dev;
-	int rc;
-
-	if (c->guest_mac && net_mac_parse(c->guest_mac, mac) == 0)
-		nc.guest_mac = mac;
-	rc = net_create(&m->mem, &m->loop, &nc, &dev, e);
-	if (rc < 0)
-		return rc;
-	rc = machine_attach(m, dev, e);
-	return rc < 0 ? rc : metrics_add_net(m->metrics, c->iface_id, net_counters_get(dev), e);
-}
-
-static int machine_add_vsock(struct machine *m, struct err *e)
-{
-	const struct vsock_config vc = {
-		.guest_cid = m->config->vsock_guest_cid,
-		.uds_path = m->config->vsock_uds_path,
-	};
-	struct virtio_dev *dev;
-	int rc = vsock_create(&m->mem, &m->loop, &vc, &dev, e);
-
-	if (rc < 0)
-		return rc;
-	rc = machine_attach(m, dev, e);
-	return rc < 0 ? rc : metrics_add_vsock(m->metrics, vsock_counters_get(dev), e);
-}
-
-/*
- * The device list, in the order of the bus: the root drive, the other drives, network
- * interfaces, vsock, entropy.
- */
-static int machine_init_virtio(struct machine *m, struct err *e)
-{
-	const struct vm_config *c = m->config;
-	struct virtio_dev *dev;
-	int rc;
-
-	for (int root = 1; root >= 0; root--) {
-		for (uint32_t i = 0; i < c->drive_count; i++) {
-			if (c->drives[i].is_root_device != (root == 1))
-				continue;
-			rc = machine_add_drive(m, &c->drives[i], e);
-			if (rc < 0)
-				return rc;
-		}
-	}
-	for (uint32_t i = 0; i < c->net_count; i++)
-		if ((rc = machine_add_net(m, &c->nets[i], e)) < 0)
-			return rc;
-	if (c->has_vsock && (rc = machine_add_vsock(m, e)) < 0)
-		return rc;
-	if (!c->has_entropy)
-		return 0;
-	rc = rng_create(&m->mem,
-		&(struct rng_config){
-			.limiter = c->has_entropy_limiter ? &c->entropy_limiter : NULL,
-			.loop = &m->loop,
-		},
-		&dev, e);
-	if (rc < 0)
-		return rc;
-	rc = machine_attach(m, dev, e);
-	return rc < 0 ? rc : metrics_add_rng(m->metrics, rng_counters_get(dev), e);
-}
-
-static int machine_open(const char *path, const char *field, struct err *e)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-
-	return fd >= 0 ? fd : err_set_os(e, -errno, "boot-source.%s: cannot open %s", field, path);
-}
-
-static int machine_load_kernel(struct machine *m, struct boot_entry *ret_entry, struct err *e)
-{
-	const struct vm_config *c = m->config;
-	CLEANUP_FD
-	int kernel_fd = -1;
-	CLEANUP_FD
-	int initrd_fd = -1;
-	uint32_t apic_ids[LAYOUT_VCPUS_MAX];
-	struct acpi_config ac = {
-		.vcpu_count = c->vcpu_count,
-		.apic_ids = apic_ids,
-		.virtio_count = m->virtio_count,
-	};
-	struct cmdline line;
-	gpa_t rsdp;
-	int rc;
-
-	for (uint32_t i = 0; i < LAYOUT_VCPUS_MAX; i++)
-		apic_ids[i] = i;
-	kernel_fd = machine_open(c->kernel_image_path, "kernel_image_path", e);
-	if (kernel_fd < 0)
-		return kernel_fd;
-	if (c->initrd_path) {
-		initrd_fd = machine_open(c->initrd_path, "initrd_path", e);
-		if (initrd_fd < 0)
-			return initrd_fd;
-	}
-	if ((rc = cmdline_build(&line, c, m->virtio_count, e)) < 0 ||
-		(rc = acpi_build(&m->mem, &ac, &rsdp, e)) < 0)
-		return rc;
-	log_debug("kernel command line: %s", line.text);
-	struct boot_config bc = {
-		.kernel_fd = kernel_fd,
-		.initrd_fd = initrd_fd,
-		.cmdline = line.text,
-		.rsdp = rsdp,
-	};
-
-	rc = boot_load(&m->mem, &bc, ret_entry, e);
-	if (rc < 0)
-		return err_wrap(e, "boot-source");
-	if (ret_entry->protocol == BOOT_PROTOCOL_PVH)
-		log_info("Kernel loaded using PVH boot protocol");
-	return rc;
-}
-
-/* Memory types: everything write-back; string moves fast. What firmware would have set. */
-static int machine_set_msrs(int fd, struct err *e)
-{
-	static const struct kvm_msr_entry entries[] = {
-		{.index = MSR_IA32_MISC_ENABLE, .data = MISC_ENABLE_FAST_STRINGS},
-		{.index = MSR_MTRR_DEF_TYPE, .data = MTRR_ENABLED_WRITE_BACK},
-	};
-	union {
-		struct kvm_msrs head;
-		unsigned char bytes[sizeof(struct kvm_msrs) + sizeof(entries)];
-	} msrs;
-
-	memset(&msrs, 0, sizeof(msrs));
-	msrs.head.nmsrs = NELEM(entries);
-	memcpy(msrs.bytes + sizeof(msrs.head), entries, sizeof(entries));
-	return ioctl(fd, KVM_SET_MSRS, &msrs) == 2 ? 0 : err_set_os(e, -errno, "KVM_SET_MSRS");
-}
-
-static int machine_set_cpuid(struct machine *m, struct err *e)
-{
-	struct cpuid_table *table = &m->cpuid.table;
-	struct cpuid_topology topo = {
-		.vcpu_count = m->vcpus.count,
-		.smt = m->config->smt,
-		.tsc_deadline = true,
-	};
-	int rc = cpuid_fetch_join(&m->cpuid, e);
-	int khz = ioctl(m->vcpus.vcpu[0].fd, KVM_GET_TSC_KHZ, 0);
-
-	if (rc < 0)
-		return rc;
-	topo.tsc_khz = khz > 0 ? (uint32_t)khz : 0;
-	cpuid_normalise(table, &topo);
-	for (uint32_t i = 0; i < m->vcpus.count; i++) {
-		cpuid_set_apic_id(table, i);
-		if (ioctl(m->vcpus.vcpu[i].fd, KVM_SET_CPUID2, table) < 0)
-			return err_set_os(e, -errno, "KVM_SET_CPUID2");
-		rc = machine_set_msrs(m->vcpus.vcpu[i].fd, e);
-		if (rc < 0)
-			return rc;
-	}
-	return 0;
-}
-
-/* Only the boot CPU gets registers; the others wait for INIT and SIPI. */
-static int machine_set_boot_cpu(struct machine *m, const struct boot_entry *entry, struct err *e)
-{
-	int rc, fd = m->vcpus.vcpu[0].fd;
-	struct kvm_sregs sregs;
-	struct kvm_regs regs;
-
-	if (ioctl(fd, KVM_GET_SREGS, &sregs) < 0)
-		return err_set_os(e, -errno, "KVM_GET_SREGS");
-	memset(&regs, 0, sizeof(regs));
-	rc = boot_set_registers(&m->mem, entry, &regs, &sregs, e);
-	if (rc < 0)
-		return rc;
-	if (ioctl(fd, KVM_SET_SREGS, &sregs) < 0 || ioctl(fd, KVM_SET_REGS, &regs) < 0)
-		return err_set_os(e, -errno, "cannot set the boot CPU's registers");
-	return 0;
-}
-
-static int machine_wire_virtio(struct machine *m, uint32_t index, struct err *e)
-{
-	struct machine_virtio *v = &m->virtio[index];
-	gpa_t notify = GPA(LAYOUT_VIRTIO_MMIO + index * LAYOUT_VIRTIO_MMIO_SIZE +
-			   VIRTIO_MMIO_REG_QUEUE_NOTIFY);
-	int rc = kvm_vm_add_irqfd(&m->vm, LAYOUT_GSI_VIRTIO + index, v->mmio.irq_fd, e);
-
-	for (uint16_t q = 0; rc == 0 && q < v->dev->queue_count; q++) {
-		struct machine_kick *k = &v->kicks[q];
-
-		*k = (struct machine_kick){.owner = v, .queue = q, .notify = notify};
-		k->source = (struct loop_source){
-			.fd = v->mmio.kick_fd[q], .fn = machine_on_kick, .ctx = k};
-		if ((rc = loop_add(v->loop, &k->source, EPOLLIN | (uint32_t)EPOLLET)) < 0)
-			return err_set_os(e, rc, "cannot watch a queue of %s", v->dev->id);
-	}
-	return rc;
 }
 
 /* Last, because the kernel may wait for a grace period if a memory slot followed. */
@@ -512,6 +208,7 @@ static int machine_wire(struct machine *m, struct err *e)
 	if ((rc = irq_line_bind(&m->com1_irq, &m->vm, LAYOUT_GSI_COM1, e)) < 0 ||
 		(rc = irq_line_bind(&m->power_button_irq, &m->vm, LAYOUT_GSI_POWER_BUTTON, e)) <
 			0 ||
+		(rc = irq_line_bind(&m->i8042_irq, &m->vm, LAYOUT_GSI_I8042, e)) < 0 ||
 		(rc = irq_line_bind(&m->vmgenid.irq, &m->vm, LAYOUT_GSI_VMGENID, e)) < 0 ||
 		(rc = irq_line_bind(&m->vmclock.irq, &m->vm, LAYOUT_GSI_VMCLOCK, e)) < 0)
 		return rc;
@@ -537,11 +234,14 @@ static int machine_init_events(struct machine *m, const struct machine_options *
 		return err_set_os(e, -errno, "cannot make the machine's event descriptors");
 	m->end_source = (struct loop_source){.fd = m->end_fd, .fn = machine_on_end, .ctx = m};
 	m->timer_source = (struct loop_source){.fd = m->timer_fd, .fn = machine_on_timer, .ctx = m};
-	if ((rc = loop_add(&m->loop, &m->end_source, EPOLLIN)) < 0 ||
+	m->control_source = (struct loop_source){
+		.fd = m->control->epoll_fd, .fn = machine_on_control, .ctx = m};
+	if ((rc = loop_add(m->control, &m->end_source, EPOLLIN)) < 0 ||
+		(rc = loop_add(&m->loop, &m->control_source, EPOLLIN)) < 0 ||
 		(rc = loop_add(&m->loop, &m->timer_source, EPOLLIN)) < 0)
 		return err_set_os(e, rc, "cannot watch the machine's event descriptors");
 	return supervisor_init(
-		&m->supervisor, o->supervisor_fd, &m->loop, &machine_supervisor_ops, m, e);
+		&m->supervisor, o->supervisor_fd, m->control, &machine_supervisor_ops, m, e);
 }
 
 static void machine_share_with_vcpus(struct machine *m)
@@ -562,6 +262,8 @@ static int machine_register_metrics(struct machine *m, struct err *e)
 		rc = metrics_add_i8042(m->metrics, &m->i8042.counters, e);
 	for (uint32_t i = 0; rc == 0 && i < m->vcpus.count; i++)
 		rc = metrics_add_vcpu(m->metrics, &m->vcpus.vcpu[i].counters, e);
+	for (uint32_t i = 0; rc == 0 && i < m->virtio_count; i++)
+		rc = metrics_add_virtio_mmio(m->metrics, &m->virtio[i].mmio.counters, e);
 	return rc;
 }
 
@@ -575,10 +277,10 @@ static void machine_size_fd_table(int fd)
 
 static int machine_build(struct machine *m, const struct machine_options *o, struct err *e)
 {
-	struct boot_entry entry;
 	int rc;
 
-	if ((rc = kvm_vm_open(&m->vm, e)) < 0)
+	if ((rc = machine_cpu_choose(m, e)) < 0 ||
+		(rc = kvm_vm_open(&m->vm, m->cpu_template, e)) < 0)
 		return rc;
 	machine_size_fd_table(m->vm.kvm_fd);
 	cpuid_fetch_start(&m->cpuid, m->vm.kvm_fd);
@@ -589,11 +291,8 @@ static int machine_build(struct machine *m, const struct machine_options *o, str
 		return rc;
 	machine_share_with_vcpus(m);
 	if ((rc = vcpus_launch(&m->vcpus, e)) < 0 || (rc = machine_init_legacy(m, e)) < 0 ||
-		(rc = machine_init_virtio(m, e)) < 0 ||
-		(rc = machine_load_kernel(m, &entry, e)) < 0 ||
-		(rc = machine_set_cpuid(m, e)) < 0 ||
-		(rc = machine_set_boot_cpu(m, &entry, e)) < 0 || (rc = machine_wire(m, e)) < 0 ||
-		(rc = machine_register_metrics(m, e)) < 0)
+		(rc = machine_init_virtio(m, e)) < 0 || (rc = machine_boot(m, e)) < 0 ||
+		(rc = machine_wire(m, e)) < 0 || (rc = machine_register_metrics(m, e)) < 0)
 		return rc;
 	timeline_set(m->timeline, TIMELINE_VM_CREATED);
 	return 0;
@@ -608,8 +307,13 @@ int machine_init(struct machine *m, const struct vm_config *c, const struct mach
 	m->metrics = metrics;
 	m->timeline = t;
 	m->seccomp = o->seccomp;
+	m->control = o->control;
+	m->taps = o->taps;
+	m->open_diverter = o->open_diverter;
+	m->diverter_ctx = o->diverter_ctx;
+	m->metrics_mark = metrics->source_count;
 	m->vm.fd = m->vm.kvm_fd = m->mem.fd = m->loop.epoll_fd = -1;
-	m->com1_irq.fd = m->power_button_irq.fd = m->vmgenid.irq.fd = -1;
+	m->com1_irq.fd = m->power_button_irq.fd = m->i8042_irq.fd = m->vmgenid.irq.fd = -1;
 	m->vmclock.irq.fd = -1;
 	m->console.out_fd = m->console.kick_fd = m->supervisor.fd = -1;
 	m->end_fd = m->timer_fd = -1;
@@ -621,53 +325,9 @@ int machine_init(struct machine *m, const struct vm_config *c, const struct mach
 	return rc;
 }
 
-/* Before filters: a thread started later would inherit the starter's. */
-static int machine_start_io_threads(struct machine *m, struct err *e)
-{
-	int rc = 0;
-
-	for (uint32_t i = 0; rc == 0 && i < m->io_thread_count; i++)
-		rc = io_thread_start(m->io_threads[i], e);
-	return rc;
-}
-
-int machine_start(struct machine *m, struct err *e)
-{
-	int rc;
-
-	if ((rc = machine_start_io_threads(m, e)) < 0 ||
-		(rc = console_start(&m->console, &m->uart, &m->loop, m->supervisor.fd < 0, e)) <
-			0 ||
-		(rc = vcpus_start(&m->vcpus, e)) < 0)
-		return rc;
-	if (m->seccomp && (rc = seccomp_install(SECCOMP_ROLE_MAIN, e)) < 0)
-		return rc;
-	supervisor_send(&m->supervisor, "started");
-	vcpus_resume(&m->vcpus);
-	return 0;
-}
-
-enum vm_end machine_run(struct machine *m)
-{
-	int rc = loop_run(&m->loop);
-	enum vm_end end;
-
-	if (rc < 0) {
-		log_error("the event loop failed: %s", strerrordesc_np(-rc));
-		machine_end(m, VM_END_INTERNAL_ERROR);
-	}
-	vcpus_stop(&m->vcpus);
-	for (uint32_t i = 0; i < m->io_thread_count; i++)
-		io_thread_stop(m->io_threads[i]);
-	console_drain(&m->console);
-	end = (enum vm_end)__atomic_load_n(&m->end, __ATOMIC_ACQUIRE);
-	if (__atomic_load_n(&m->panicked, __ATOMIC_RELAXED))
-		end = VM_END_PANIC;
-	return end;
-}
-
 void machine_fini(struct machine *m)
 {
+	metrics_forget_since(m->metrics, m->metrics_mark);
 	cpuid_fetch_fini(&m->cpuid);
 	if (m->vcpus.count > 0)
 		vcpus_fini(&m->vcpus);
@@ -689,9 +349,13 @@ void machine_fini(struct machine *m)
 	vmclock_fini(&m->vmclock);
 	irq_line_fini(&m->com1_irq);
 	irq_line_fini(&m->power_button_irq);
+	irq_line_fini(&m->i8042_irq);
 	kvm_vm_fini(&m->vm);
 	gmem_fini(&m->mem);
+	if (m->end_source.fn)
+		loop_del(m->control, &m->end_source);
 	fd_close(&m->end_fd);
 	fd_close(&m->timer_fd);
 	loop_fini(&m->loop);
+	memset(m, 0, sizeof(*m)); /* as machine_init wants it */
 }

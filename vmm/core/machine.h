@@ -3,8 +3,13 @@
  * The machine: one VM, put together from a struct vm_config and run until it ends.
  *
  * Life: machine_init builds everything up to the first instruction, with the vCPU threads parked;
- * machine_start puts the main thread's filter on and opens the gate; machine_run is the event loop
- * until something calls machine_end; machine_fini takes it apart.
+ * machine_start puts the main thread's filter on and opens the gate; machine_run runs the event
+ * loops until something calls machine_end; machine_fini takes it apart, so that the same process
+ * can try again after a failure before the start.
+ *
+ * Two loops, on one thread. The process's own, `control`, has the API, the supervisor and the end
+ * of the VM; the machine's, `loop`, has the devices, and control's epoll as one more source.
+ * While the VM is paused only control runs, so that nothing touches guest memory.
  *
  * Threads: all functions are the main thread's, except machine_end (any thread).
  */
@@ -45,21 +50,32 @@ struct machine_virtio {
 
 struct machine_options {
 	bool seccomp;
-	int supervisor_fd; /* -1: none; taken over */
+	int supervisor_fd;    /* -1: none; taken over */
+	struct loop *control; /* borrowed; outlives the machine */
+	/* For each network interface its open back end, or NULL; what is taken becomes NULL. */
+	struct net_backend **taps;       /* borrowed; or NULL: open all of them */
+	net_diverter_open open_diverter; /* NULL: no interface has a metadata service */
+	void *diverter_ctx;              /* borrowed */
 };
 
 struct machine {
-	const struct vm_config *config; /* borrowed */
-	struct metrics *metrics;        /* borrowed */
-	struct timeline *timeline;      /* borrowed */
+	const struct vm_config *config;          /* borrowed */
+	struct metrics *metrics;                 /* borrowed */
+	struct timeline *timeline;               /* borrowed */
+	const struct cpu_template *cpu_template; /* borrowed; NULL: none */
 	struct gmem mem;
 	struct kvm_vm vm;
 	struct cpuid_fetch cpuid;
 	struct bus ports, mmio;
 	struct ioapic ioapic;
-	struct loop loop;
+	struct loop loop;     /* of the devices */
+	struct loop *control; /* borrowed */
+	struct loop_source control_source;
+	struct net_backend **taps; /* borrowed, until machine_init returns */
+	net_diverter_open open_diverter;
+	void *diverter_ctx; /* borrowed */
 	struct vcpus vcpus;
-	struct irq_line com1_irq, power_button_irq;
+	struct irq_line com1_irq, power_button_irq, i8042_irq;
 	struct uart uart;
 	struct console console;
 	struct i8042 i8042;
@@ -76,8 +92,10 @@ struct machine {
 	int end_fd;   /* owned eventfd: some thread called machine_end */
 	int timer_fd; /* owned: the metrics period */
 	struct loop_source end_source, timer_source;
-	uint32_t end;      /* enum vm_end, atomic; set once */
-	uint32_t panicked; /* atomic */
+	uint32_t end;          /* enum vm_end, atomic; set once */
+	uint32_t panicked;     /* atomic */
+	uint32_t metrics_mark; /* sources that were registered before this machine's */
+	bool paused;
 	bool seccomp;
 };
 
@@ -88,6 +106,16 @@ struct machine {
 int machine_init(struct machine *m, const struct vm_config *c, const struct machine_options *o,
 	struct metrics *metrics, struct timeline *t, struct err *e) MUST_USE;
 int machine_start(struct machine *m, struct err *e) MUST_USE;
+
+/*
+ * The guest stands still, nothing is in flight and no device is served, until machine_resume.
+ * Both do nothing if it is so already.
+ */
+void machine_pause(struct machine *m);
+void machine_resume(struct machine *m);
+
+/* The device of a class by its id, for updates while the VM runs; or NULL. */
+struct virtio_dev *machine_find_device(struct machine *m, const char *class_name, const char *id);
 
 /* Returns how the VM ended; its vCPU threads have stopped and its output is written. */
 enum vm_end machine_run(struct machine *m);

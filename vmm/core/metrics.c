@@ -10,6 +10,9 @@
 #include <stdio.h>
 #include <string.h>
 
+/* A line takes microseconds, unless its thread is not given the CPU. */
+#define METRICS_LAST_WAIT_NS CLOCK_NS_PER_S
+
 static const struct metrics_field metrics_own_fields[] = {
 	METRICS_FIELD(struct metrics_own, missed_metrics_count),
 	METRICS_FIELD(struct metrics_own, metrics_fails),
@@ -22,8 +25,9 @@ void metrics_init(struct metrics *m)
 	struct err e;
 
 	m->fd = -1;
-	m->busy = 0;
+	m->busy = NULL;
 	m->torn = false;
+	m->extra[0] = '\0';
 	m->source_count = 0;
 	memset(&m->own, 0, sizeof(m->own));
 	int rc = metrics_register(
@@ -46,6 +50,21 @@ int metrics_open(struct metrics *m, const char *path, struct err *e)
 		return fd;
 	fd_close(&m->fd);
 	m->fd = fd;
+	return 0;
+}
+
+int metrics_set_extra(struct metrics *m, const char *id, const char *properties, struct err *e)
+{
+	char text[METRICS_EXTRA_SIZE];
+	bool has_properties = properties && *properties;
+	int n = snprintf(text, sizeof(text), "%s%s%s%s%s", id ? ",\"id\":\"" : "", id ? id : "",
+		id ? "\"" : "", has_properties ? ",\"properties\":" : "",
+		has_properties ? properties : "");
+
+	if (n < 0 || (size_t)n >= sizeof(text))
+		return err_set(
+			e, -E2BIG, "metrics.properties: longer than %zu bytes", sizeof(text) - 1);
+	memcpy(m->extra, text, (size_t)n + 1);
 	return 0;
 }
 
@@ -96,6 +115,11 @@ int metrics_register(struct metrics *m, const char *group, const char *id,
 	}
 	m->source_count++;
 	return 0;
+}
+
+void metrics_forget_since(struct metrics *m, uint32_t mark)
+{
+	m->source_count = MIN(m->source_count, mark);
 }
 
 /* What is printed of one group; an aggregate has its three values, others use sum. */
@@ -238,6 +262,7 @@ static int metrics_make_line(struct metrics *m)
 	m->line_len = 0;
 	metrics_put(m, m->torn ? "\n" : "");
 	metrics_put_number(m, "{", "utc_timestamp_ms", clock_real_ns() / CLOCK_NS_PER_MS);
+	metrics_put(m, m->extra);
 	for (uint32_t i = 0; i < metrics_group_count; i++)
 		metrics_put_sources(m, &metrics_groups[i]);
 	metrics_put(m, "}\n");
@@ -265,25 +290,64 @@ static int metrics_write_line(struct metrics *m)
 	return -EAGAIN;
 }
 
+/* Makes and writes a line; whoever calls has set busy. */
+static int metrics_do_line(struct metrics *m)
+{
+	int rc = metrics_make_line(m);
+
+	if (rc < 0) {
+		(void)__atomic_fetch_add(&m->own.metrics_fails, 1, __ATOMIC_RELAXED);
+		return rc;
+	}
+	rc = metrics_write_line(m);
+	if (rc < 0)
+		(void)__atomic_fetch_add(&m->own.missed_metrics_count, 1, __ATOMIC_RELAXED);
+	return rc;
+}
+
+/* Stands for the calling thread, without a system call. */
+static void *metrics_self(void)
+{
+	static _Thread_local char self;
+
+	return &self;
+}
+
+static void *metrics_claim(struct metrics *m)
+{
+	void *nobody = NULL;
+
+	(void)__atomic_compare_exchange_n(
+		&m->busy, &nobody, metrics_self(), false, __ATOMIC_ACQUIRE, __ATOMIC_ACQUIRE);
+	return nobody;
+}
+
 int metrics_flush(struct metrics *m)
 {
 	int rc;
 
 	if (m->fd < 0)
 		return 0;
-	/* A signal may arrive in the middle of a line, and a vCPU thread may die during one. */
-	if (__atomic_exchange_n(&m->busy, 1, __ATOMIC_ACQUIRE)) {
+	if (metrics_claim(m)) {
 		(void)__atomic_fetch_add(&m->own.missed_metrics_count, 1, __ATOMIC_RELAXED);
 		return -EBUSY;
 	}
-	rc = metrics_make_line(m);
-	if (rc < 0) {
-		(void)__atomic_fetch_add(&m->own.metrics_fails, 1, __ATOMIC_RELAXED);
-	} else {
-		rc = metrics_write_line(m);
-		if (rc < 0)
-			(void)__atomic_fetch_add(&m->own.missed_metrics_count, 1, __ATOMIC_RELAXED);
-	}
-	__atomic_store_n(&m->busy, 0, __ATOMIC_RELEASE);
+	rc = metrics_do_line(m);
+	__atomic_store_n(&m->busy, NULL, __ATOMIC_RELEASE);
 	return rc;
+}
+
+int metrics_flush_last(struct metrics *m)
+{
+	uint64_t start = clock_mono_ns();
+	void *owner;
+
+	if (m->fd < 0)
+		return 0;
+	while ((owner = metrics_claim(m)) && owner != metrics_self()) {
+		if (clock_mono_ns() - start > METRICS_LAST_WAIT_NS)
+			return -EBUSY;
+		__builtin_ia32_pause();
+	}
+	return metrics_do_line(m);
 }

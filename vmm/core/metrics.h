@@ -21,13 +21,14 @@
 #include "vmm/core/metrics_keys.h"
 
 #define METRICS_PERIOD_NS   (60 * CLOCK_NS_PER_S)
-#define METRICS_SOURCES_MAX 80 /* 32 vCPUs, 17 virtio devices, the rest of the machine */
+#define METRICS_SOURCES_MAX 96 /* 32 vCPUs, twice 17 virtio devices, the rest of the machine */
 #define METRICS_LINE_SIZE   65536
 #define METRICS_ID_SIZE     256
+#define METRICS_EXTRA_SIZE  8192 /* of emit_id and properties, as they stand in a line */
 
 struct metrics_field {
 	const char *key;
-	uint32_t offset; /* in the owner's struct: of one word, or three (METRICS_AGG) */
+	uint32_t offset; /* in the owner's struct: of one word, or a struct latency (METRICS_AGG) */
 };
 
 #define METRICS_FIELD(S, member)                                                                   \
@@ -51,14 +52,15 @@ struct metrics_own {
 	uint64_t missed_metrics_count, metrics_fails, missed_log_count, rate_limited_log_count;
 };
 
-/* Zero it, then metrics_init. About 140 KiB: static, or part of a heap object. */
+/* Zero it, then metrics_init. About 180 KiB: static, or part of a heap object. */
 struct metrics {
-	int fd;       /* owned, or -1: lines go nowhere */
-	uint8_t busy; /* atomic: a line is being made */
-	bool torn;    /* part of a line was written; the next starts on a new line */
+	int fd;     /* owned, or -1: lines go nowhere */
+	void *busy; /* atomic: who makes a line, or NULL; see metrics_flush_last */
+	bool torn;  /* part of a line was written; the next starts on a new line */
 	uint32_t source_count;
 	struct metrics_own own;
 	struct metrics_source sources[METRICS_SOURCES_MAX];
+	char extra[METRICS_EXTRA_SIZE]; /* ",\"id\":…,\"properties\":{…}" or "" */
 	size_t line_len;
 	char line[METRICS_LINE_SIZE];
 };
@@ -70,6 +72,13 @@ void metrics_fini(struct metrics *m);
 int metrics_open(struct metrics *m, const char *path, struct err *e) MUST_USE;
 
 /*
+ * What else each line holds, from the next one on: "id", unless id is NULL, and "properties",
+ * unless that text of a JSON object is NULL or "". 0, or -E2BIG naming metrics.properties.
+ */
+int metrics_set_extra(
+	struct metrics *m, const char *id, const char *properties, struct err *e) MUST_USE;
+
+/*
  * Adds base, a struct of the owner, to a group. With an id, of letters, digits and _, there is
  * also a group of its own, GROUP_ID. Several sources of a group are summed. A group or key that
  * metrics_keys.c does not have is a bug. -ENOSPC or -EINVAL.
@@ -79,7 +88,26 @@ int metrics_register(struct metrics *m, const char *group, const char *id,
 	struct err *e) MUST_USE;
 
 /*
+ * Takes back what was registered since mark, a former source_count: their owners are going. What
+ * they counted since the last line is lost.
+ */
+void metrics_forget_since(struct metrics *m, uint32_t mark);
+
+/*
  * Writes one line. 0 (also without a target), -EBUSY if a line is being made, or what write(2)
  * said. Failures are counted in the group "logger".
  */
 int metrics_flush(struct metrics *m);
+
+/*
+ * The last line, from a handler that ends the process. A line that the interrupted code of this
+ * very thread was making is given up; one of another thread is waited for, but not for ever.
+ */
+int metrics_flush_last(struct metrics *m);
+
+/*
+ * The same counters, since the start rather than since the last line, in Prometheus's text format
+ * 0.0.4, with a histogram for each *_agg. Only what some source feeds. *ret is the caller's, from
+ * the heap. 0 or -ENOMEM. Main thread.
+ */
+int metrics_print_prometheus(const struct metrics *m, char **ret, size_t *ret_len) MUST_USE;

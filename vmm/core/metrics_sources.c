@@ -181,9 +181,24 @@ static const struct metrics_field vcpu_fields[] = {
 	METRICS_FIELD(struct vcpu_counters, exit_mmio_read),
 	METRICS_FIELD(struct vcpu_counters, exit_mmio_write),
 	METRICS_FIELD(struct vcpu_counters, failures),
+	METRICS_FIELD(struct vcpu_counters, exit_io_in_agg),
+	METRICS_FIELD(struct vcpu_counters, exit_io_out_agg),
+	METRICS_FIELD(struct vcpu_counters, exit_mmio_read_agg),
+	METRICS_FIELD(struct vcpu_counters, exit_mmio_write_agg),
 };
 
 int metrics_add_vcpu(struct metrics *m, const struct vcpu_counters *c, struct err *e)
 {
 	return metrics_register(m, "vcpu", NULL, vcpu_fields, NELEM(vcpu_fields), c, e);
+}
+
+static const struct metrics_field virtio_mmio_fields[] = {
+	METRICS_FIELD(struct virtio_mmio_counters, triggers),
+	METRICS_FIELD(struct virtio_mmio_counters, config_updates),
+};
+
+int metrics_add_virtio_mmio(struct metrics *m, const struct virtio_mmio_counters *c, struct err *e)
+{
+	return metrics_register(
+		m, "interrupts", NULL, virtio_mmio_fields, NELEM(virtio_mmio_fields), c, e);
 }

@@ -13,6 +13,12 @@
 
 struct signal_counters signal_counters;
 static void (*signals_on_exit)(void);
+static uint64_t signals_panics;
+
+uint64_t signals_panic_count(void)
+{
+	return counter_get(&signals_panics);
+}
 
 static const struct signal_row {
 	int number;
@@ -28,10 +34,27 @@ static const struct signal_row {
 	{SIGILL, VMM_STATUS_SIGILL, &signal_counters.sigill},
 };
 
+/*
+ * Is this the first fatal signal? One in its handler ends the process at once; one on another
+ * thread must not cut the first one's report short.
+ */
+static bool signals_first(void)
+{
+	static _Thread_local char self;
+	static void *owner;
+	void *nobody = NULL;
+
+	if (__atomic_compare_exchange_n(
+		    &owner, &nobody, &self, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+		return true;
+	while (nobody != &self)
+		__builtin_ia32_pause();
+	return false;
+}
+
 /* #syscalls:* exit_group rt_sigreturn */
 static void signals_on_known(int number, siginfo_t *info, void *context)
 {
-	static volatile sig_atomic_t again;
 	int saved_errno = errno;
 
 	(void)context;
@@ -40,13 +63,14 @@ static void signals_on_known(int number, siginfo_t *info, void *context)
 
 		if (row->number != number)
 			continue;
-		counter_add(row->counter, 1);
+		(void)__atomic_fetch_add(row->counter, 1, __ATOMIC_RELAXED);
 		if (row->status == 0) {
 			log_guest(LOG_ERROR, "Received signal %d, code %d.", number, info->si_code);
 			break;
 		}
-		if (again++)
+		if (!signals_first())
 			_exit(row->status);
+		log_take_over();
 		log_error("Shutting down VM after intercepting signal %d, code %d.", number,
 			info->si_code);
 		console_restore();
@@ -57,6 +81,19 @@ static void signals_on_known(int number, siginfo_t *info, void *context)
 	errno = saved_errno;
 }
 
+/* abort: a broken invariant of ours, or libc's word on a smashed stack. Worth a last line too. */
+static void signals_on_abort(void)
+{
+	if (!signals_first())
+		return;
+	(void)__atomic_fetch_add(&signals_panics, 1, __ATOMIC_RELAXED);
+	log_take_over();
+	log_error("Shutting down VM after intercepting signal %d, a fault of mayfly-vmm itself.",
+		SIGABRT);
+	if (signals_on_exit)
+		signals_on_exit();
+}
+
 /* SA_RESETHAND has put the default action back: the second time is the real one. */
 static void signals_on_end(int number)
 {
@@ -65,6 +102,8 @@ static void signals_on_end(int number)
 	 * #syscalls:* gettid getpid rt_sigprocmask
 	 */
 	console_restore();
+	if (number == SIGABRT)
+		signals_on_abort();
 	(void)raise(number);
 }
 
@@ -78,6 +117,8 @@ int signals_init(void (*on_exit)(void), struct err *e)
 	for (size_t i = 0; i < NELEM(signal_rows); i++)
 		if (sigaction(signal_rows[i].number, &sa, NULL) < 0)
 			return err_set_os(e, -errno, "sigaction %d", signal_rows[i].number);
+	/* The kick of a vCPU thread; until there is one (vcpus_start), it must not end the process. */
+	(void)signal(SIGRTMIN, SIG_IGN);
 	sa.sa_handler = signals_on_end;
 	sa.sa_flags = (int)(SA_RESETHAND | SA_NODEFER);
 	for (size_t i = 0; i < NELEM(ends); i++)

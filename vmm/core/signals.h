@@ -13,5 +13,8 @@ struct signal_counters { /* Firecracker's group "signals" */
 };
 extern struct signal_counters signal_counters; /* handlers write, any thread reads */
 
+/* Aborts of the process, for vmm.panic_count: 0 or 1. Any thread; async-signal-safe. */
+uint64_t signals_panic_count(void);
+
 /* on_exit: called once on a fatal signal; async-signal-safe or NULL. Main thread, before any other. */
 int signals_init(void (*on_exit)(void), struct err *e) MUST_USE;

@@ -78,29 +78,36 @@ void vcpus_halt(struct vcpus *v)
 static void vcpu_handle_io(struct vcpu *c)
 {
 	struct kvm_run *run = c->run;
+	uint64_t start = clock_mono_ns();
 	uint8_t *data = (uint8_t *)run + run->io.data_offset;
 	bool in = run->io.direction == KVM_EXIT_IO_IN;
+	struct vcpu_counters *n = &c->counters;
 
-	counter_add(in ? &c->counters.exit_io_in : &c->counters.exit_io_out, 1);
+	counter_add(in ? &n->exit_io_in : &n->exit_io_out, 1);
 	for (uint32_t i = 0; i < run->io.count; i++, data += run->io.size) {
 		if (in)
 			(void)bus_read(c->all->ports, run->io.port, data, run->io.size);
 		else
 			(void)bus_write(c->all->ports, run->io.port, data, run->io.size);
 	}
+	latency_add(in ? &n->exit_io_in_agg : &n->exit_io_out_agg, clock_mono_ns() - start);
 }
 
 static void vcpu_handle_mmio(struct vcpu *c)
 {
 	struct kvm_run *run = c->run;
+	uint64_t start = clock_mono_ns();
+	struct vcpu_counters *n = &c->counters;
 
 	if (run->mmio.is_write) {
-		counter_add(&c->counters.exit_mmio_write, 1);
+		counter_add(&n->exit_mmio_write, 1);
 		(void)bus_write(c->all->mmio, run->mmio.phys_addr, run->mmio.data, run->mmio.len);
 	} else {
-		counter_add(&c->counters.exit_mmio_read, 1);
+		counter_add(&n->exit_mmio_read, 1);
 		(void)bus_read(c->all->mmio, run->mmio.phys_addr, run->mmio.data, run->mmio.len);
 	}
+	latency_add(run->mmio.is_write ? &n->exit_mmio_write_agg : &n->exit_mmio_read_agg,
+		clock_mono_ns() - start);
 }
 
 /* #syscalls:vcpu ioctl:1=KVM_GET_REGS */

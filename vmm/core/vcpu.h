@@ -18,6 +18,7 @@
  */
 #pragma once
 
+#include "vmm/base/latency.h"
 #include "vmm/base/layout.h"
 #include "vmm/core/timeline.h"
 #include "vmm/kvm/vm.h"
@@ -28,6 +29,8 @@
 
 struct vcpu_counters { /* Firecracker's group "vcpu" */
 	uint64_t exit_io_in, exit_io_out, exit_mmio_read, exit_mmio_write, failures;
+	/* From the return of KVM_RUN until the exit was dealt with. */
+	struct latency exit_io_in_agg, exit_io_out_agg, exit_mmio_read_agg, exit_mmio_write_agg;
 };
 
 enum vcpu_gate { VCPU_GATE_PAUSED, VCPU_GATE_RUNNING, VCPU_GATE_STOPPED };

@@ -29,10 +29,24 @@ void vm_config_fini(struct vm_config *c)
 	free(c->kernel_image_path);
 	free(c->vsock_uds_path);
 	free(c->vsock_id);
+	free(c->mmds_ipv4);
+	free(c->mmds_interfaces);
 	free(c->initrd_path);
 	free(c->boot_args);
+	free(c->serial_out_path);
 	free(c->log_path);
 	free(c->log_module);
 	free(c->metrics_path);
+	free(c->metrics_properties);
+	free(c->cpu_config);
 	memset(c, 0, sizeof(*c));
+}
+
+void vm_config_take_cpu_template(struct vm_config *c, enum cpu_template_name given)
+{
+	if (given == CPU_TEMPLATE_NONE)
+		return;
+	free(c->cpu_config);
+	c->cpu_config = NULL;
+	c->cpu_template = given == CPU_TEMPLATE_CLEAR ? CPU_TEMPLATE_NONE : given;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a VM is to be: the checked result of a configuration file (later also of API requests),
- * and the input of machine_create. Plain data; strings are owned heap copies, freed by
+ * What a VM is to be: the checked result of a configuration file or of API requests,
+ * and the input of machine_init. Plain data; strings are owned heap copies, freed by
  * vm_config_fini. Main thread only.
  */
 #pragma once
@@ -11,13 +11,17 @@
 #include "virtio/rate_limiter.h"
 #include "vmm/base/layout.h"
 #include "vmm/base/log.h"
+#include "vmm/kvm/cpu_template.h"
 #include "vmm/mem/gmem.h"
 
-#define VM_CONFIG_DRIVES_MAX LAYOUT_VIRTIO_COUNT_MAX
-#define VM_CONFIG_NETS_MAX   LAYOUT_VIRTIO_COUNT_MAX
+/* More than the machine has room for: what is too much is said when it starts. */
+#define VM_CONFIG_DRIVES_MAX 64u
+#define VM_CONFIG_NETS_MAX   64u
 #define VM_CONFIG_BOOT_ARGS_DEFAULT                                                                \
 	"reboot=k panic=1 nomodule 8250.nr_uarts=0 i8042.noaux i8042.nomux i8042.dumbkbd "         \
 	"swiotlb=noforce"
+
+#define VM_CONFIG_MMDS_IPV4_DEFAULT "169.254.169.254"
 
 struct vm_drive_config {
 	char *drive_id;
@@ -56,7 +60,10 @@ struct vm_config {
 	bool smt;
 	bool track_dirty_pages;
 	enum gmem_pages huge_pages;
-	/* drives, in the order of the file */
+	enum cpu_template_name cpu_template;
+	/* cpu-config */
+	struct cpu_template *cpu_config; /* or NULL; takes the place of cpu_template */
+	/* drives, in the order in which they were given */
 	uint32_t drive_count;
 	struct vm_drive_config drives[VM_CONFIG_DRIVES_MAX];
 	/* network-interfaces */
@@ -67,10 +74,20 @@ struct vm_config {
 	uint32_t vsock_guest_cid;
 	char *vsock_uds_path;
 	char *vsock_id; /* deprecated, without effect; or NULL */
+	/* mmds-config */
+	bool has_mmds;
+	uint32_t mmds_version;  /* 1 or 2 */
+	char *mmds_ipv4;        /* or NULL: VM_CONFIG_MMDS_IPV4_DEFAULT */
+	char **mmds_interfaces; /* iface_ids, NULL behind the last; one block, see string_list.h */
+	bool mmds_imds_compat;  /* answers are text, whatever the guest accepts */
 	/* entropy */
 	bool has_entropy;
 	bool has_entropy_limiter;
 	struct rate_limiter_config entropy_limiter;
+	/* serial, by the API only */
+	char *serial_out_path; /* or NULL: standard output */
+	bool has_serial_limiter;
+	struct token_bucket_config serial_limiter; /* tokens are bytes */
 	/* logger */
 	bool has_logger;
 	char *log_path; /* or NULL: standard output */
@@ -80,8 +97,16 @@ struct vm_config {
 	char *log_module; /* or NULL */
 	/* metrics */
 	char *metrics_path; /* or NULL: none */
+	bool metrics_emit_id;
+	char *metrics_properties; /* text of a JSON object of strings, or NULL */
 };
 
 /* Firecracker's defaults: 1 vCPU, 128 MiB, log level Info. */
 void vm_config_init(struct vm_config *c);
 void vm_config_fini(struct vm_config *c);
+
+/*
+ * What a request says of cpu_template: nothing (CPU_TEMPLATE_NONE) leaves every template as it is;
+ * a name takes the place of all, "None" (CPU_TEMPLATE_CLEAR) ends them.
+ */
+void vm_config_take_cpu_template(struct vm_config *c, enum cpu_template_name given);

@@ -7,6 +7,7 @@
 #include "vmm/kvm/caps.h"
 
 #include "vmm/base/layout.h"
+#include "vmm/kvm/cpu_template.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -123,7 +124,7 @@ int kvm_caps_open(struct err *e)
 	}
 }
 
-int kvm_caps_check(int kvm_fd, struct err *e)
+int kvm_caps_check(int kvm_fd, const struct cpu_template *t, struct err *e)
 {
 	int version = ioctl(kvm_fd, KVM_GET_API_VERSION, 0);
 
@@ -136,9 +137,10 @@ int kvm_caps_check(int kvm_fd, struct err *e)
 	for (uint32_t i = 0; i < kvm_caps_count; i++) {
 		const struct kvm_cap *c = &kvm_caps[i];
 
-		if (c->required && ioctl(kvm_fd, KVM_CHECK_EXTENSION, c->cap) < c->min)
+		if (c->required && !cpu_template_drops_cap(t, c->cap) &&
+			ioctl(kvm_fd, KVM_CHECK_EXTENSION, c->cap) < c->min)
 			return err_set(e, -ENOTSUP, "this host's KVM lacks %s (%s): %s", c->name,
 				c->purpose, c->remedy);
 	}
-	return 0;
+	return t ? cpu_template_check_caps(t, kvm_fd, e) : 0;
 }

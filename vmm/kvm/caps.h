@@ -8,6 +8,8 @@
 
 #include "vmm/base/err.h"
 
+struct cpu_template;
+
 struct kvm_cap {
 	int cap;          /* KVM_CAP_* */
 	const char *name; /* "KVM_CAP_IRQFD" */
@@ -23,5 +25,8 @@ extern const uint32_t kvm_caps_count;
 /* Opens /dev/kvm. Its fd, or -errno with a message that says what to do about it. */
 int kvm_caps_open(struct err *e);
 
-/* API version and every required capability of an open /dev/kvm. 0 or -ENOTSUP naming the first. */
-int kvm_caps_check(int kvm_fd, struct err *e) MUST_USE;
+/*
+ * API version and every required capability of an open /dev/kvm, less those that the template t
+ * (or NULL) does without, plus those that it demands. 0 or -ENOTSUP naming the first.
+ */
+int kvm_caps_check(int kvm_fd, const struct cpu_template *t, struct err *e) MUST_USE;

@@ -11,12 +11,15 @@
 #include <sys/ioctl.h>
 
 #define BIT(n)              (1u << (n))
+#define CPUID_CLFLUSH_64    0x0800u /* leaf 1 ebx: lines of 8 times 8 bytes */
 #define CPUID_HYPERVISOR    0x40000000u
 #define CPUID_TIMING        0x40000010u
 #define CPUID_APIC_BUS_KHZ  1000000u /* KVM's local APIC timer counts nanoseconds */
 #define CPUID_TOPOLOGY_LEAF 0xbu
 #define CPUID_TOPOLOGY_V2   0x1fu
 #define CPUID_AMD_TOPOLOGY  0x8000001eu
+#define CPUID_BRAND_FIRST   0x80000002u
+#define CPUID_BRAND_LAST    0x80000004u
 #define CPUID_HYGON_EBX     0x6f677948u /* "HygonGenuine": AMD's design under licence */
 #define CPUID_HYGON_EDX     0x6e65476eu
 #define CPUID_HYGON_ECX     0x656e6975u
@@ -98,7 +101,7 @@ static void cpuid_features(struct cpuid_table *t, const struct cpuid_topology *t
 		c->edx &= ~BIT(28);
 		if (topo->vcpu_count > 1)
 			c->edx |= BIT(28); /* HTT: the count in ebx is valid */
-		c->ebx = (c->ebx & 0xff00u) | (1u << (16 + cpuid_width(topo->vcpu_count)));
+		c->ebx = CPUID_CLFLUSH_64 | (1u << (16 + cpuid_width(topo->vcpu_count)));
 	}
 	c = cpuid_find(t, 6, 0);
 	if (c) {
@@ -111,6 +114,8 @@ static void cpuid_features(struct cpuid_table *t, const struct cpuid_topology *t
 		c->ecx &= ~(BIT(5) | BIT(30)); /* WAITPKG, SGX_LC */
 		if (cpuid_vendor_is_amd(t))
 			c->edx &= ~BIT(29); /* ARCH_CAPABILITIES is Intel's */
+		else
+			c->ebx |= BIT(6) | BIT(13); /* FDP_EXCPTN_ONLY, ZERO_FCS_FDS */
 	}
 	c = cpuid_find(t, 0xa, 0);
 	if (c) /* no PMU */
@@ -181,6 +186,8 @@ static void cpuid_amd_topology(struct cpuid_table *t, const struct cpuid_topolog
 		c->ebx = (topo->smt ? 1u : 0u) << 8; /* threads per core - 1; core id is per vCPU */
 		c->ecx = 0;                          /* one node */
 		c->edx = 0;
+		if ((c = cpuid_find(t, 0x80000001u, 0)))
+			c->ecx |= BIT(22); /* TOPOEXT: this leaf and 0x8000001d are there */
 	}
 	cpuid_caches(t, 0x8000001du, topo);
 }
@@ -231,6 +238,12 @@ void cpuid_normalise(struct cpuid_table *t, const struct cpuid_topology *topo)
 		cpuid_amd_topology(t, topo);
 	cpuid_hypervisor(t, topo);
 	cpuid_set_apic_id(t, 0);
+}
+
+bool cpuid_is_made(uint32_t leaf)
+{
+	return leaf == CPUID_TOPOLOGY_LEAF || leaf == CPUID_TIMING ||
+	       (leaf >= CPUID_BRAND_FIRST && leaf <= CPUID_BRAND_LAST);
 }
 
 void cpuid_set_apic_id(struct cpuid_table *t, uint32_t apic_id)

@@ -31,5 +31,11 @@ int cpuid_get_supported(int kvm_fd, struct cpuid_table *ret, struct err *e) MUST
 /* Everything that is the same for all vCPUs. Pure: no system call but the CPUID instruction. */
 void cpuid_normalise(struct cpuid_table *t, const struct cpuid_topology *topo);
 
+/*
+ * Does cpuid_normalise make this leaf itself, also where KVM has none? What a template says of it
+ * is then without effect.
+ */
+bool cpuid_is_made(uint32_t leaf);
+
 /* The APIC id of one vCPU, wherever CPUID shows it. Idempotent; pure. */
 void cpuid_set_apic_id(struct cpuid_table *t, uint32_t apic_id);

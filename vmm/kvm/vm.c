@@ -34,7 +34,7 @@ static int vm_create(int kvm_fd)
 	return fd >= 0 ? fd : -errno;
 }
 
-int kvm_vm_open(struct kvm_vm *vm, struct err *e)
+int kvm_vm_open(struct kvm_vm *vm, const struct cpu_template *t, struct err *e)
 {
 	CLEANUP_FD
 	int kvm_fd = -1;
@@ -44,7 +44,7 @@ int kvm_vm_open(struct kvm_vm *vm, struct err *e)
 	kvm_fd = kvm_caps_open(e);
 	if (kvm_fd < 0)
 		return kvm_fd;
-	rc = kvm_caps_check(kvm_fd, e);
+	rc = kvm_caps_check(kvm_fd, t, e);
 	if (rc < 0)
 		return rc;
 	size = ioctl(kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
@@ -64,9 +64,9 @@ int kvm_vm_create(struct kvm_vm *vm, struct err *e)
 	return vm_set_scratch_areas(vm, e);
 }
 
-int kvm_vm_init(struct kvm_vm *vm, struct err *e)
+int kvm_vm_init(struct kvm_vm *vm, const struct cpu_template *t, struct err *e)
 {
-	int rc = kvm_vm_open(vm, e);
+	int rc = kvm_vm_open(vm, t, e);
 
 	if (rc == 0)
 		rc = kvm_vm_create(vm, e);

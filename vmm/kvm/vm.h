@@ -15,6 +15,8 @@
 
 #include <linux/kvm.h>
 
+struct cpu_template;
+
 struct kvm_vm {
 	int kvm_fd;        /* owned: /dev/kvm */
 	int fd;            /* owned: the VM */
@@ -22,10 +24,13 @@ struct kvm_vm {
 	uint32_t slot_count;
 };
 
-/* Opens /dev/kvm, checks the capabilities mayfly needs, creates the VM. -errno with *e. */
-int kvm_vm_init(struct kvm_vm *vm, struct err *e) MUST_USE;
+/*
+ * Opens /dev/kvm, checks the capabilities that mayfly and the template t (or NULL) need, creates
+ * the VM. -errno with *e.
+ */
+int kvm_vm_init(struct kvm_vm *vm, const struct cpu_template *t, struct err *e) MUST_USE;
 /* Its two halves: the first sets all of *vm; after a failure of either, kvm_vm_fini is due. */
-int kvm_vm_open(struct kvm_vm *vm, struct err *e) MUST_USE;
+int kvm_vm_open(struct kvm_vm *vm, const struct cpu_template *t, struct err *e) MUST_USE;
 int kvm_vm_create(struct kvm_vm *vm, struct err *e) MUST_USE;
 void kvm_vm_fini(struct kvm_vm *vm);
 

@@ -22,12 +22,25 @@
 #define CMD_WRITE_OUTPUT     0xd1
 #define CMD_RESET            0xfe
 
-#define CONTROL_SYSTEM      0x04
-#define CONTROL_NO_KEYBOARD 0x10
-#define CONTROL_NO_AUX      0x20
-#define SELF_TEST_PASSED    0x55
-#define PORT_MISSING        0x01 /* interface test: clock line stuck */
-#define OUTPUT_NOT_RESET    0x01
+#define CONTROL_KEYBOARD_IRQ 0x01
+#define CONTROL_SYSTEM       0x04
+#define CONTROL_NO_KEYBOARD  0x10
+#define CONTROL_NO_AUX       0x20
+#define SELF_TEST_PASSED     0x55
+#define PORT_WORKS           0x00 /* interface test */
+#define PORT_MISSING         0x01 /* interface test: clock line stuck */
+#define OUTPUT_NOT_RESET     0x01
+
+#define KEYBOARD_GET_ID   0xf2
+#define KEYBOARD_RESET    0xff
+#define KEYBOARD_ACK      0xfa
+#define KEYBOARD_ID_1     0xab /* an MF2 keyboard, */
+#define KEYBOARD_ID_2     0x83 /* not translated */
+#define KEYBOARD_RESET_OK 0xaa
+
+/* Ctrl, Alt and Del down, then up: scan code set 2, which an untranslated keyboard sends. */
+static const uint8_t i8042_keys[] = {
+	0x14, 0x11, 0xe0, 0x71, 0xe0, 0xf0, 0x71, 0xf0, 0x11, 0xf0, 0x14};
 
 static const struct field i8042_state_fields[] = {
 	FIELD(1, 1, struct i8042_state, control, 0),
@@ -35,16 +48,18 @@ static const struct field i8042_state_fields[] = {
 	FIELD(3, 1, struct i8042_state, pending, 0),
 	FIELD(4, 1, struct i8042_state, data_count, 4),
 	FIELD_ARRAY(5, 1, struct i8042_state, data, 0),
+	FIELD(6, 1, struct i8042_state, keys_left, sizeof(i8042_keys)),
 };
 const struct field_table i8042_state_table =
 	FIELD_TABLE("i8042", struct i8042_state, i8042_state_fields, NULL);
 
-void i8042_init(struct i8042 *k, vm_end_fn end, void *end_ctx)
+void i8042_init(struct i8042 *k, const struct irq_line *irq, vm_end_fn end, void *end_ctx)
 {
 	memset(k, 0, sizeof(*k));
 	(void)pthread_mutex_init(&k->lock, NULL);
 	k->st.control = CONTROL_SYSTEM | CONTROL_NO_KEYBOARD | CONTROL_NO_AUX;
 	k->st.output_port = OUTPUT_NOT_RESET;
+	k->irq = irq;
 	k->end = end;
 	k->end_ctx = end_ctx;
 }
@@ -52,6 +67,23 @@ void i8042_init(struct i8042 *k, vm_end_fn end, void *end_ctx)
 void i8042_fini(struct i8042 *k)
 {
 	(void)pthread_mutex_destroy(&k->lock);
+}
+
+static bool i8042_keyboard_on(const struct i8042 *k)
+{
+	return !(k->st.control & CONTROL_NO_KEYBOARD);
+}
+
+static bool i8042_output_full(const struct i8042 *k)
+{
+	return k->st.data_count > 0 || (k->st.keys_left > 0 && i8042_keyboard_on(k));
+}
+
+/* An edge for each byte that becomes readable. */
+static void i8042_interrupt(const struct i8042 *k)
+{
+	if (k->irq && (k->st.control & CONTROL_KEYBOARD_IRQ) && i8042_output_full(k))
+		irq_line_raise(k->irq);
 }
 
 static void i8042_answer(struct i8042 *k, uint8_t byte)
@@ -74,6 +106,8 @@ static bool i8042_command(struct i8042 *k, uint8_t cmd)
 		i8042_answer(k, SELF_TEST_PASSED);
 		break;
 	case CMD_TEST_KEYBOARD:
+		i8042_answer(k, PORT_WORKS);
+		break;
 	case CMD_TEST_AUX:
 		i8042_answer(k, PORT_MISSING);
 		break;
@@ -105,7 +139,20 @@ static bool i8042_command(struct i8042 *k, uint8_t cmd)
 	return false;
 }
 
-/* A byte on the data port: the argument of a command, or for a keyboard that is not there. */
+/* What a keyboard says to a command; it takes arguments for commands, too. */
+static void i8042_keyboard(struct i8042 *k, uint8_t byte)
+{
+	i8042_answer(k, KEYBOARD_ACK);
+	if (byte == KEYBOARD_GET_ID) {
+		i8042_answer(k, KEYBOARD_ID_1);
+		i8042_answer(k, KEYBOARD_ID_2);
+	} else if (byte == KEYBOARD_RESET) {
+		i8042_answer(k, KEYBOARD_RESET_OK);
+	}
+	i8042_interrupt(k);
+}
+
+/* A byte on the data port: the argument of a command, or for the keyboard. */
 static bool i8042_data(struct i8042 *k, uint8_t byte)
 {
 	uint8_t cmd = k->st.pending;
@@ -113,6 +160,8 @@ static bool i8042_data(struct i8042 *k, uint8_t byte)
 	k->st.pending = 0;
 	if (cmd == CMD_WRITE_CONTROL)
 		k->st.control = byte;
+	if (cmd == 0)
+		i8042_keyboard(k, byte);
 	if (cmd != CMD_WRITE_OUTPUT)
 		return false;
 	k->st.output_port = byte;
@@ -131,9 +180,14 @@ static void i8042_read_data(void *dev, uint64_t off, void *data, uint32_t len)
 		k->st.data_count--;
 		memmove(k->st.data, k->st.data + 1, sizeof(k->st.data) - 1);
 		counter_add(&k->counters.read_count, 1);
+	} else if (i8042_output_full(k)) {
+		*(uint8_t *)data = i8042_keys[sizeof(i8042_keys) - k->st.keys_left];
+		k->st.keys_left--;
+		counter_add(&k->counters.read_count, 1);
 	} else {
 		counter_add(&k->counters.missed_read_count, 1);
 	}
+	i8042_interrupt(k);
 	(void)pthread_mutex_unlock(&k->lock);
 }
 
@@ -145,7 +199,7 @@ static void i8042_read_status(void *dev, uint64_t off, void *data, uint32_t len)
 	memset(data, 0, len);
 	(void)pthread_mutex_lock(&k->lock);
 	*(uint8_t *)data = (uint8_t)(STATUS_SYSTEM | STATUS_NO_INHIBIT |
-				     (k->st.data_count > 0 ? STATUS_OUT_FULL : 0) |
+				     (i8042_output_full(k) ? STATUS_OUT_FULL : 0) |
 				     (k->st.pending ? STATUS_COMMAND : 0));
 	(void)pthread_mutex_unlock(&k->lock);
 }
@@ -174,6 +228,20 @@ static void i8042_write_command(void *dev, uint64_t off, const void *data, uint3
 	(void)off;
 	(void)len;
 	i8042_write(dev, i8042_command, *(const uint8_t *)data);
+}
+
+bool i8042_ctrl_alt_del(struct i8042 *k)
+{
+	bool ok;
+
+	(void)pthread_mutex_lock(&k->lock);
+	ok = i8042_keyboard_on(k) && k->st.keys_left == 0;
+	if (ok) {
+		k->st.keys_left = sizeof(i8042_keys);
+		i8042_interrupt(k);
+	}
+	(void)pthread_mutex_unlock(&k->lock);
+	return ok;
 }
 
 const struct bus_ops i8042_data_bus_ops = {.read = i8042_read_data, .write = i8042_write_data};

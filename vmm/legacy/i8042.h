@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * As much of an i8042 keyboard controller as a kernel needs to find one, find nothing plugged
- * in, and reset the machine through it (command 0xFE).
+ * As much of an i8042 keyboard controller as a kernel needs to find one with a keyboard that can
+ * do one thing, Ctrl-Alt-Del, and to reset the machine through it (command 0xFE).
  *
- * Threads: registers on vCPU threads, under one mutex.
+ * Threads: registers on vCPU threads, the keys on the main thread, under one mutex.
  */
 #pragma once
 
 #include "vmm/base/field.h"
 #include "vmm/legacy/power.h"
+#include "vmm/svc/irq.h"
 
 #include <pthread.h>
 
@@ -17,7 +18,8 @@ struct i8042_state {
 	uint8_t output_port;
 	uint8_t pending; /* the command whose data byte is awaited, or 0 */
 	uint8_t data_count;
-	uint8_t data[4]; /* output buffer, oldest first */
+	uint8_t data[4];   /* output buffer, oldest first */
+	uint8_t keys_left; /* bytes of Ctrl-Alt-Del still to be delivered */
 };
 extern const struct field_table i8042_state_table;
 
@@ -30,6 +32,7 @@ struct i8042 {
 	struct i8042_state st;
 	struct i8042_counters counters;
 	pthread_mutex_t lock;
+	const struct irq_line *irq; /* borrowed, or NULL */
 	vm_end_fn end;
 	void *end_ctx; /* borrowed */
 };
@@ -37,5 +40,11 @@ struct i8042 {
 extern const struct bus_ops i8042_data_bus_ops; /* port 0x60; dev is a struct i8042 */
 extern const struct bus_ops i8042_cmd_bus_ops;  /* port 0x64; likewise */
 
-void i8042_init(struct i8042 *k, vm_end_fn end, void *end_ctx);
+void i8042_init(struct i8042 *k, const struct irq_line *irq, vm_end_fn end, void *end_ctx);
+
+/*
+ * Presses and releases Ctrl-Alt-Del. False: the guest has no driver for the keyboard, or the last
+ * time is still on its way. Main thread.
+ */
+bool i8042_ctrl_alt_del(struct i8042 *k);
 void i8042_fini(struct i8042 *k);

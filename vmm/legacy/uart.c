@@ -194,6 +194,10 @@ static void uart_transmit(struct uart *u, uint8_t byte)
 	counter_add(&u->counters.write_count, 1);
 	if (u->out_fd < 0)
 		return;
+	if (u->admit && !u->admit(u->admit_ctx)) {
+		counter_add(&u->counters.rate_limiter_dropped_bytes, 1);
+		return;
+	}
 	if (u->tx_count > 0) {
 		uart_ring_put(u, byte);
 		return;

@@ -40,8 +40,10 @@ struct uart {
 	struct uart_counters counters;
 	pthread_mutex_t lock;
 	const struct irq_line *irq; /* borrowed */
-	int out_fd;    /* borrowed; non-blocking or a regular file; -1: output is dropped */
-	bool asserted; /* an interrupt is pending that was already signalled */
+	int out_fd; /* borrowed; non-blocking or a regular file; -1: output is dropped */
+	bool (*admit)(void *ctx);   /* asked for each byte of output, under the lock; NULL: yes */
+	void *admit_ctx;            /* borrowed */
+	bool asserted;              /* an interrupt is pending that was already signalled */
 	uint32_t tx_head, tx_count; /* the ring of output that out_fd did not take yet */
 	uint8_t tx_ring[UART_TX_RING_SIZE];
 	bool rx_wanted; /* the owner found the receiver full and waits for room */

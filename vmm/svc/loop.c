@@ -7,18 +7,10 @@
 #include <errno.h>
 #include <string.h>
 
-#define LOOP_BATCH 32
-
-/*
- * Events of the current turn live in the loop so that loop_del can drop those of a source that
- * goes away while the turn is being worked off.
- */
-static _Thread_local struct epoll_event loop_turn[LOOP_BATCH];
-static _Thread_local int loop_turn_count;
-
 int loop_init(struct loop *l, struct err *e)
 {
 	l->stop = false;
+	l->turn_count = l->turn_at = 0;
 	l->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	return l->epoll_fd >= 0 ? 0 : err_set_os(e, -errno, "cannot create the event loop");
 }
@@ -49,31 +41,50 @@ int loop_mod(struct loop *l, struct loop_source *s, uint32_t events)
 void loop_del(struct loop *l, struct loop_source *s)
 {
 	(void)loop_ctl(l, EPOLL_CTL_DEL, s, 0);
-	for (int i = 0; i < loop_turn_count; i++)
-		if (loop_turn[i].data.ptr == s)
-			loop_turn[i].data.ptr = NULL;
+	for (int i = 0; i < l->turn_count; i++)
+		if (l->turn[i].data.ptr == s)
+			l->turn[i].data.ptr = NULL;
 }
 
-/* #syscalls:main,io epoll_wait */
-int loop_run(struct loop *l)
+/*
+ * A turn that was stopped goes on where it stood: an edge-triggered event comes only once.
+ *
+ * #syscalls:main,io epoll_wait
+ */
+static int loop_turn_for(struct loop *l, int timeout_ms)
 {
-	while (!l->stop) {
-		int n = epoll_wait(l->epoll_fd, loop_turn, LOOP_BATCH, -1);
+	if (l->turn_at == l->turn_count) {
+		int n = epoll_wait(l->epoll_fd, l->turn, LOOP_BATCH, timeout_ms);
 
-		if (n < 0 && errno == EINTR)
-			continue;
 		if (n < 0)
-			return -errno;
-		loop_turn_count = n;
-		for (int i = 0; i < n && !l->stop; i++) {
-			struct loop_source *s = loop_turn[i].data.ptr;
+			return errno == EINTR ? 0 : -errno;
+		l->turn_count = n;
+		l->turn_at = 0;
+	}
+	while (l->turn_at < l->turn_count && !l->stop) {
+		const struct epoll_event *ev = &l->turn[l->turn_at++];
+		struct loop_source *s = ev->data.ptr;
 
-			if (s)
-				s->fn(s->ctx, loop_turn[i].events);
-		}
-		loop_turn_count = 0;
+		if (s)
+			s->fn(s->ctx, ev->events);
 	}
 	return 0;
+}
+
+int loop_run(struct loop *l)
+{
+	int rc = 0;
+
+	l->stop = false;
+	while (!l->stop && rc == 0)
+		rc = loop_turn_for(l, -1);
+	return rc;
+}
+
+int loop_turn(struct loop *l)
+{
+	l->stop = false;
+	return loop_turn_for(l, 0);
 }
 
 void loop_stop(struct loop *l)
