@@ -41,7 +41,7 @@ STATIC  := $(if $(findstring -fsanitize,$(CFLAGS_$(VARIANT))),-pie,-static-pie -
 LIB_SRCS := $(wildcard vmm/*/*.c virtio/*.c snapshot/*.c api/*.c api/*/*.c) \
 	$(filter-out seccomp/gen.c,$(wildcard seccomp/*.c))
 # What the command shares with the monitor: KVM itself, CPU templates and their JSON form.
-CLI_SHARED := vmm/kvm/caps.c vmm/kvm/vm.c vmm/kvm/cpuid.c vmm/kvm/cpu_setup.c \
+CLI_SHARED := vmm/kvm/caps.c vmm/kvm/vm.c vmm/kvm/cpuid.c vmm/kvm/cpuid_names.c vmm/kvm/cpu_setup.c \
 	vmm/kvm/cpu_template.c vmm/kvm/cpu_templates.c api/cpu_config.c api/schema.c api/schema_print.c
 CLI_SRCS := $(wildcard cli/*.c vmm/base/*.c) $(CLI_SHARED)
 LIB_OBJS := $(LIB_SRCS:%.c=$(B)/o/%.o)
@@ -97,16 +97,17 @@ demo: ## Set up, boot Debian's kernel in mayfly, check what the guest saw
 check: ## Set up, run every test; the last line is the count
 	@tests/run
 
-.PHONY: check-lint check-unit check-kvm check-linux check-fuzz check-asan check-cli check-conformance
+.PHONY: check-lint check-unit check-kvm check-snapshot check-linux check-fuzz check-asan check-cli check-conformance
 check-lint: ## Formatting, layering, clang-tidy, cppcheck, shellcheck
 check-unit: ## Unit tests (gcc and clang builds)
 check-kvm: ## Payload guests on /dev/kvm
+check-snapshot: ## Snapshots of payload guests on /dev/kvm
 check-linux: ## Linux guests, natively or in the nested testbed
 check-fuzz: ## Replay of the fuzz corpora under sanitizers
 check-asan: ## Unit tests and payload guests with ASan and UBSan, and with TSan
 check-cli: ## The mayfly command
 check-conformance: ## The API, against a real monitor
-check-lint check-unit check-kvm check-linux check-fuzz check-asan check-cli check-conformance:
+check-lint check-unit check-kvm check-snapshot check-linux check-fuzz check-asan check-cli check-conformance:
 	@tests/run --layer $(@:check-%=%)
 
 .PHONY: bench

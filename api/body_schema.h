@@ -35,5 +35,3 @@ extern const struct schema balloon_stats_schema;
 extern const struct schema balloon_hinting_schema;
 extern const struct schema hotplug_schema;
 extern const struct schema hotplug_update_schema;
-extern const struct schema snapshot_create_schema;
-extern const struct schema snapshot_load_schema;

@@ -5,6 +5,7 @@
 #include "api/config_file.h"
 #include "api/handle.h"
 #include "api/locate.h"
+#include "api/vm_schema.h"
 #include "vmm/base/clock.h"
 #include "vmm/base/log.h"
 
@@ -176,6 +177,19 @@ static void controller_log_request(const struct http_request *r, const struct en
 		log_info("The API server received a %s request on \"%s\".", method, r->path);
 }
 
+/* Whether a request that went well makes the process one that boots, not one that loads. */
+static bool controller_configures(const struct endpoint *p)
+{
+	static const struct schema *const of_the_vm[] = {&boot_source_schema,
+		&machine_config_schema, &machine_update_schema, &drive_schema, &net_schema,
+		&vsock_schema, &entropy_schema, &mmds_schema};
+
+	for (size_t i = 0; i < NELEM(of_the_vm); i++)
+		if (p->schema == of_the_vm[i])
+			return true;
+	return false;
+}
+
 static int controller_call(struct controller *c, const struct http_request *r,
 	struct http_reply *ret, const struct endpoint **ret_endpoint, struct err *e)
 {
@@ -194,6 +208,7 @@ static int controller_call(struct controller *c, const struct http_request *r,
 		rc = p->fn ? p->fn(c, &call, ret, e)
 			   : err_set(e, -EOPNOTSUPP, "%s %s: %s: not supported by this version",
 				     p->method, p->path, p->later);
+	c->configured = c->configured || (rc == 0 && controller_configures(p));
 	if (call.parsed)
 		schema_release(p->schema, call.parsed);
 	json_decref(json);

@@ -18,6 +18,7 @@
 
 #include "api/body_schema.h"
 #include "api/endpoint.h"
+#include "api/snapshot_schema.h"
 #include "vmm/core/machine.h"
 #include "vmm/core/metrics_sources.h"
 
@@ -44,6 +45,8 @@ struct controller_config {
 struct controller {
 	struct controller_config o;
 	enum api_state state;
+	bool configured;  /* something of the VM itself: no snapshot can be loaded any more */
+	bool load_failed; /* the process is to end */
 	struct vm_config config;
 	/* Taps that were opened when their interface was configured; owned, or NULL. */
 	struct net_backend *taps[VM_CONFIG_NETS_MAX];
@@ -57,6 +60,8 @@ struct controller {
 		struct api_action_body action;
 		struct api_vm_body vm_state;
 		struct api_later_body later;
+		struct api_snapshot_create snapshot_create;
+		struct api_snapshot_load snapshot_load;
 	} parsed; /* the body of the request at hand */
 };
 
@@ -74,6 +79,13 @@ int controller_load_file(struct controller *c, const char *path, struct err *e) 
 
 /* Builds and starts the machine; after a failure all is as it was before. */
 int controller_start(struct controller *c, struct err *e) MUST_USE;
+
+/*
+ * Makes and starts the machine of a snapshot, paused unless asked otherwise. After a failure the
+ * process can only end.
+ */
+int controller_restore(
+	struct controller *c, const struct api_snapshot_load *b, struct err *e) MUST_USE;
 
 /* For handlers: answers with j, which is taken over; NULL means that memory ran out. */
 int controller_reply(struct http_reply *ret, json_t *j, struct err *e) MUST_USE;

@@ -4,6 +4,7 @@
 
 #include "api/cpu_config.h"
 #include "api/handle.h"
+#include "api/snapshot_schema.h"
 #include "api/vm_schema.h"
 
 #include <errno.h>
@@ -111,8 +112,10 @@ const struct endpoint endpoint_table[] = {
 		COUNT(put.hotplug_memory_count)),
 	LATER_BODY("PATCH", "/hotplug/memory", POST, hotplug_update_schema, "memory hotplug",
 		COUNT(patch.hotplug_memory_count)),
-	LATER_BODY("PUT", "/snapshot/create", POST, snapshot_create_schema, "snapshot", ),
-	LATER_BODY("PUT", "/snapshot/load", PRE, snapshot_load_schema, "snapshot", ),
+	BODY("PUT", "/snapshot/create", POST, snapshot_create_schema, struct api_snapshot_create,
+		handle_put_snapshot_create, ),
+	BODY("PUT", "/snapshot/load", PRE, snapshot_load_schema, struct api_snapshot_load,
+		handle_put_snapshot_load, ),
 };
 const uint32_t endpoint_count = NELEM(endpoint_table);
 

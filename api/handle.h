@@ -51,3 +51,7 @@ void handle_net_release(struct controller *c);
 /* For PATCH: the given buckets of patch replace those of *to. */
 void handle_merge_limiter(
 	bool *has, struct rate_limiter_config *to, const struct rate_limiter_config *patch);
+
+/* handle_snapshot.c */
+HANDLER(handle_put_snapshot_create);
+HANDLER(handle_put_snapshot_load);

@@ -40,9 +40,6 @@ void cpu_report_bits(struct cpu_report *r, const char *reg, unsigned width, uint
 /* Ends the output: prints the JSON, if it is to be that. */
 void cpu_report_finish(struct cpu_report *r);
 
-/* Names of the bits of a CPUID register, 32 of them; NULL: none known. */
-const char *const *cpu_names_of(uint32_t leaf, uint32_t subleaf, enum cpuid_reg reg);
-
 /* Everything in which two templates differ. */
 void cpu_compare(
 	struct cpu_report *r, const struct cpu_template *left, const struct cpu_template *right);

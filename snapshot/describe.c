@@ -2,7 +2,9 @@
 /* Printing of state tables. See describe.h. */
 #include "snapshot/describe.h"
 
+#include "snapshot/load.h"
 #include "vmm/base/check.h"
+#include "vmm/core/state_list.h"
 
 #include <errno.h>
 #include <string.h>
@@ -74,4 +76,50 @@ int describe_state(
 	if (fflush(out) != 0 || ferror(out))
 		return err_set(e, -EIO, "cannot write the state schema");
 	return 0;
+}
+
+int describe_snapshot_state(FILE *out, struct err *e)
+{
+	const struct field_table *all[DESCRIBE_TABLES_MAX];
+	uint32_t count = 0;
+
+	CHECK(state_list_count + snapshot_table_count <= NELEM(all));
+	for (uint32_t i = 0; i < state_list_count; i++)
+		all[count++] = state_list[i];
+	for (uint32_t i = 0; i < snapshot_table_count; i++)
+		all[count++] = snapshot_tables[i];
+	return describe_state(out, all, count, e);
+}
+
+int describe_file(FILE *out, const char *path, struct err *e)
+{
+	static struct snapshot_load l; /* large */
+	const struct snapshot_load_options o = {.state_path = path};
+	int rc = snapshot_load_open(&l, &o, e);
+
+	if (rc < 0)
+		return rc;
+	rc = snapshot_verify(&l.reader, e);
+	if (rc < 0) {
+		snapshot_load_close(&l);
+		return err_wrap(e, "%s", path);
+	}
+	(void)fprintf(out, "v%u.%u.0\n", SNAPSHOT_FORMAT, l.reader.schema);
+	(void)fprintf(out, "monitor %.*s\ncpu %.*s, signature 0x%x: %.*s\n",
+		(int)sizeof(l.info.monitor), (const char *)l.info.monitor,
+		(int)sizeof(l.info.cpu_vendor), (const char *)l.info.cpu_vendor,
+		l.info.cpu_signature, (int)sizeof(l.info.cpu_brand),
+		(const char *)l.info.cpu_brand);
+	(void)fprintf(out, "vcpus %u\nmemory %llu MiB\n", l.info.vcpu_count,
+		(unsigned long long)(l.info.mem_size / MIB));
+	for (uint32_t i = 0; i < l.info.device_count; i++)
+		(void)fprintf(out, "device %.*s %.*s\n", (int)sizeof(l.info.devices[i].class_name),
+			(const char *)l.info.devices[i].class_name,
+			(int)sizeof(l.info.devices[i].id), (const char *)l.info.devices[i].id);
+	for (uint32_t i = 0; i < l.reader.section_count; i++)
+		(void)fprintf(out, "section %s[%u] %u bytes\n", l.reader.sections[i].name,
+			l.reader.sections[i].instance, l.reader.sections[i].len);
+	(void)fprintf(out, "config %s\n", l.config);
+	snapshot_load_close(&l);
+	return fflush(out) == 0 && !ferror(out) ? 0 : err_set(e, -EIO, "cannot write");
 }

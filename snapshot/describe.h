@@ -22,3 +22,9 @@
  */
 int describe_state(
 	FILE *out, const struct field_table *const *tables, uint32_t count, struct err *e) MUST_USE;
+
+/* The schema of everything that is in a state file: the machine's tables, then the snapshot's own. */
+int describe_snapshot_state(FILE *out, struct err *e) MUST_USE;
+
+/* `--describe-snapshot`: what a state file is of, a line each. */
+int describe_file(FILE *out, const char *path, struct err *e) MUST_USE;

@@ -45,7 +45,7 @@ static int blk_file_adopt_fd(const struct blk_config *c, struct err *e)
 	return 0;
 }
 
-/* #syscalls:main newfstatat:3=AT_EMPTY_PATH ioctl:1=BLKGETSIZE64 */
+/* #syscalls:main newfstatat ioctl:1=BLKGETSIZE64 */
 int blk_file_measure(struct blk_file *f, const struct blk_config *c, struct err *e)
 {
 	char id[64];
@@ -95,7 +95,7 @@ static int blk_file_probe_align(struct blk_file *f, const struct blk_config *c, 
 		c->drive_id);
 }
 
-/* #syscalls:main openat:2&~O_CREAT|O_TRUNC */
+/* #syscalls:main openat */
 int blk_file_open(struct blk_file *f, const struct blk_config *c, struct err *e)
 {
 	int mode = (c->read_only ? O_RDONLY : O_RDWR) | (c->direct ? O_DIRECT : 0);

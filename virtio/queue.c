@@ -332,3 +332,19 @@ uint16_t vq_available(const struct vq *q)
 		return 0;
 	return (uint16_t)(gmem_window_load16_acq(q->avail + VQ_RING_IDX) - q->st.next_avail);
 }
+
+uint16_t vq_kick_next(struct vq *q)
+{
+	uint16_t idx;
+
+	if (!q->used)
+		return 0;
+	idx = gmem_window_load16_acq(q->avail + VQ_RING_IDX);
+	if (q->event_idx)
+		vq_store_used16(
+			q, VQ_RING_ENTRIES + (uint64_t)q->st.size * VQ_USED_ENTRY_SIZE, idx);
+	else
+		vq_store_used16(q, 0, 0);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST); /* as in vq_kicks_on */
+	return gmem_window_load16_acq(q->avail + VQ_RING_IDX);
+}

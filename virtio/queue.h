@@ -138,6 +138,12 @@ bool vq_kicks_on_after(struct vq *q, uint16_t count);
 /* Requests that vq_pop would find. Nothing is checked: it may be more than the queue holds. */
 uint16_t vq_available(const struct vq *q);
 
+/*
+ * Asks for a notification when the driver adds to what is there now, also if that has not all been
+ * popped. Returns the driver's index as it is then: any other value later means that it has added.
+ */
+uint16_t vq_kick_next(struct vq *q);
+
 /* Copies len bytes at offset off of the readable part out, once. All or -EFAULT. */
 int chain_read(const struct chain *c, uint64_t off, void *dst, uint32_t len) MUST_USE;
 

@@ -27,6 +27,8 @@
 
 #define VSOCK_DEVICE_ID 19u
 
+#define VSOCK_EVENT_TRANSPORT_RESET 0u
+
 static const struct field vsock_state_fields[] = {
 	FIELD(1, 1, struct vsock_state, guest_cid, UINT32_MAX - 1),
 	FIELD(2, 1, struct vsock_state, reserved, 0),
@@ -144,13 +146,50 @@ static void vsock_work(struct vsock *v)
 		v->dev.transport->kick(&v->dev, VSOCK_QUEUE_TX);
 }
 
+/*
+ * A restored guest is told that its connections are gone (virtio 1.2 §5.10.6.8). Until it has put a
+ * buffer back in the place of the one that said so, it gets no packets: it would take one for a
+ * new connection for news of an old one.
+ */
+static void vsock_tell_reset(struct vsock *v)
+{
+	struct vq *q = &v->dev.vqs[VSOCK_QUEUE_EVENT];
+	const uint32_t event = VSOCK_EVENT_TRANSPORT_RESET;
+	const char *why = NULL;
+	int rc;
+
+	if (v->rx_held && vq_kick_next(q) != v->event_mark)
+		v->rx_held = false;
+	if (!v->event_due)
+		return;
+	rc = vq_pop(q, &v->chains[0], &why);
+	if (rc > 0 && chain_write(&v->chains[0], 0, &event, sizeof(event)) < 0) {
+		why = "an event buffer has no room for an event";
+		rc = -1;
+	}
+	if (rc < 0) {
+		virtio_dev_broken(&v->dev, why);
+		return;
+	}
+	v->event_mark = vq_kick_next(q);
+	if (rc == 0)
+		return; /* told when there is a buffer */
+	vq_push(q, &v->chains[0], sizeof(event));
+	v->event_due = false;
+	v->rx_held = true;
+	virtio_dev_signal(&v->dev, VSOCK_QUEUE_EVENT);
+}
+
 static void vsock_notify(struct virtio_dev *d, uint16_t q)
 {
 	struct vsock *v = vsock_of(d);
 
-	if (!vsock_live(v) || q == VSOCK_QUEUE_EVENT)
-		return; /* events are only for restored guests */
-	if (q == VSOCK_QUEUE_TX) {
+	if (!vsock_live(v))
+		return;
+	vsock_tell_reset(v);
+	if (q == VSOCK_QUEUE_EVENT) {
+		/* Nothing is asked of us there: only that the guest has taken an event. */
+	} else if (q == VSOCK_QUEUE_TX) {
 		counter_add(&v->muxer.counters.tx_queue_event_count, 1);
 		vsock_tx_drain(v);
 	} else {
@@ -243,7 +282,7 @@ static void vsock_reset(struct virtio_dev *d)
 	struct vsock *v = vsock_of(d);
 
 	v->stale = true;
-	v->tx_rests = false;
+	v->tx_rests = v->event_due = v->rx_held = false;
 	v->refill = (struct refill){0};
 	(void)!write(v->wake_fd, &one, sizeof(one)); /* fails only if it is awake already */
 }
@@ -390,4 +429,15 @@ int vsock_create(struct gmem *mem, struct loop *loop, const struct vsock_config 
 const struct vsock_counters *vsock_counters_get(const struct virtio_dev *d)
 {
 	return &((const struct vsock *)d)->muxer.counters;
+}
+
+void vsock_transport_reset(struct virtio_dev *d)
+{
+	struct vsock *v = vsock_of(d);
+
+	virtio_dev_lock(d);
+	v->event_due = vsock_live(v);
+	if (v->event_due)
+		vsock_tell_reset(v);
+	virtio_dev_unlock(d);
 }

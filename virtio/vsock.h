@@ -27,4 +27,10 @@ extern const struct field_table vsock_state_table;
 int vsock_create(struct gmem *mem, struct loop *loop, const struct vsock_config *c,
 	struct virtio_dev **ret, struct err *e) MUST_USE;
 
+/*
+ * After a load: tells a live driver that its connections are gone, and holds back packets until it
+ * knows. Owner thread.
+ */
+void vsock_transport_reset(struct virtio_dev *d);
+
 const struct vsock_counters *vsock_counters_get(const struct virtio_dev *d);

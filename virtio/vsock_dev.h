@@ -13,11 +13,14 @@ enum { VSOCK_QUEUE_RX, VSOCK_QUEUE_TX, VSOCK_QUEUE_EVENT, VSOCK_QUEUE_COUNT };
 struct vsock {
 	struct virtio_dev dev; /* first */
 	struct vsock_state st;
-	char *uds_path;    /* owned */
-	int wake_fd;       /* owned eventfd: there was a reset */
-	bool stale;        /* the connections are of a driver that is gone */
-	bool tx_rests;     /* packets wait in the tx queue for room for answers */
-	struct loop *loop; /* borrowed */
+	char *uds_path;      /* owned */
+	int wake_fd;         /* owned eventfd: there was a reset */
+	bool stale;          /* the connections are of a driver that is gone */
+	bool tx_rests;       /* packets wait in the tx queue for room for answers */
+	bool event_due;      /* the guest is yet to be told of a transport reset */
+	bool rx_held;        /* it has been told, and has not shown yet that it knows */
+	uint16_t event_mark; /* of the event queue, when it was told */
+	struct loop *loop;   /* borrowed */
 	struct loop_source listen_source, timer_source, wake_source;
 	struct refill refill; /* of the rx queue */
 	struct rate_timer refill_timer;

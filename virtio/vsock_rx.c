@@ -103,6 +103,8 @@ void vsock_rx_fill(struct vsock *v)
 	uint32_t budget = VIRTIO_BATCH_MAX, turns = 2 * VIRTIO_BATCH_MAX;
 	bool more;
 
+	if (v->event_due || v->rx_held)
+		return;
 	refill_seen(&v->refill, &v->dev.vqs[VSOCK_QUEUE_RX]);
 	vq_kicks_off(&v->dev.vqs[VSOCK_QUEUE_RX]);
 	while ((more = vsock_muxer_next(&v->muxer, &t)) && budget > 0 && turns > 0) {

@@ -8,15 +8,16 @@
 #include "api/mmds/mmds.h"
 #include "seccomp/seccomp.h"
 #include "snapshot/describe.h"
+#include "snapshot/format.h"
 #include "vmm/base/cleanup.h"
 #include "vmm/base/clock.h"
 #include "vmm/base/log.h"
 #include "vmm/base/vm_end.h"
 #include "vmm/core/console.h"
 #include "vmm/core/signals.h"
-#include "vmm/core/state_list.h"
 #include "vmm/options.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -196,6 +197,26 @@ static int main_run(void)
 	return info->vmm_status;
 }
 
+/* --restore: as PUT /snapshot/load would do it. */
+static int main_restore(const struct vmm_options *o, struct err *e)
+{
+	char state[PATH_MAX], memory[PATH_MAX];
+	struct api_snapshot_load b = {
+		.snapshot_path = state,
+		.has_backend = true,
+		.backend = {.uffd = o->restore_handler != NULL, .path = memory},
+		.resume_vm = !o->restore_paused,
+		.clock_realtime = o->restore_clock,
+		.force = o->restore_force,
+		.huge_pages = API_PAGES_SNAPSHOT,
+	};
+
+	(void)snprintf(state, sizeof(state), "%s", o->restore);
+	(void)snprintf(memory, sizeof(memory), "%s",
+		o->restore_memory ? o->restore_memory : o->restore_handler);
+	return controller_restore(&controller, &b, e);
+}
+
 /* Serves until the VM has been started and has ended. */
 static int main_live(const struct vmm_options *o, struct err *e)
 {
@@ -207,11 +228,17 @@ static int main_live(const struct vmm_options *o, struct err *e)
 		return main_fail(e, o, VMM_STATUS_ERROR);
 	if (o->config_file && controller_start(&controller, e) < 0)
 		return main_fail(e, o, VMM_STATUS_BAD_CONFIG);
+	if (o->restore && main_restore(o, e) < 0)
+		return main_fail(e, o, VMM_STATUS_ERROR);
 	while (controller.state == API_NOT_STARTED) {
 		rc = loop_run(&loop);
 		if (rc < 0) {
 			(void)err_set_os(e, rc, "the event loop failed");
 			return main_fail(e, o, VMM_STATUS_ERROR);
+		}
+		if (controller.load_failed) {
+			main_last_metrics();
+			return VMM_STATUS_ERROR; /* the answer and the log have said why */
 		}
 	}
 	return main_run();
@@ -221,7 +248,16 @@ static int main_describe_state(const struct vmm_options *o)
 {
 	struct err e = {0};
 
-	if (describe_state(stdout, state_list, state_list_count, &e) < 0)
+	if (describe_snapshot_state(stdout, &e) < 0)
+		return main_fail(&e, o, VMM_STATUS_ERROR);
+	return VMM_STATUS_OK;
+}
+
+static int main_describe_snapshot(const struct vmm_options *o)
+{
+	struct err e = {0};
+
+	if (describe_file(stdout, o->describe_snapshot, &e) < 0)
 		return main_fail(&e, o, VMM_STATUS_ERROR);
 	return VMM_STATUS_OK;
 }
@@ -258,6 +294,11 @@ int main(int argc, char **argv)
 	case VMM_ACTION_DESCRIBE_OPTIONS:
 		vmm_options_describe();
 		return VMM_STATUS_OK;
+	case VMM_ACTION_SNAPSHOT_VERSION:
+		(void)printf("v%u.%d.0\n", SNAPSHOT_FORMAT, FIELD_SCHEMA_VERSION);
+		return VMM_STATUS_OK;
+	case VMM_ACTION_DESCRIBE_SNAPSHOT:
+		return main_describe_snapshot(&o);
 	case VMM_ACTION_DESCRIBE_SECCOMP:
 		seccomp_describe(stdout);
 		return VMM_STATUS_OK;

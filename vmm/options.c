@@ -48,6 +48,12 @@ static const struct option_row option_rows[] = {
 	{"http-api-max-payload-size", "N", OPT_SIZE, AT(payload_size_max), 0, "largest body of a request in bytes (default 51200)"},
 	{"The VM", NULL, OPT_GROUP, 0, 0, NULL},
 	{"config-file", "PATH", OPT_STRING, AT(config_file), 0, "configure and start from this JSON file"},
+	{"restore", "PATH", OPT_STRING, AT(restore), 0, "load this state file and go on (needs --memory or --memory-handler)"},
+	{"memory", "PATH", OPT_STRING, AT(restore_memory), 0, "the memory file that belongs to it"},
+	{"memory-handler", "PATH", OPT_STRING, AT(restore_handler), 0, "socket of a userfaultfd handler that gives the memory instead"},
+	{"paused", NULL, OPT_FLAG, AT(restore_paused), 0, "with --restore: wait for PATCH /vm"},
+	{"clock-realtime", NULL, OPT_FLAG, AT(restore_clock), 0, "with --restore: the guest's wall clock jumps to now"},
+	{"force", NULL, OPT_FLAG, AT(restore_force), 0, "with --restore: also if this CPU lacks features that the guest uses"},
 	{"id", "ID", OPT_ID, AT(id), 0, "instance id: 1 to 64 letters, digits or - (default anonymous-instance)"},
 	{"metadata", "PATH", OPT_STRING, AT(metadata), 0, "JSON file with the first contents of the metadata service"},
 	{"mmds-size-limit", "N", OPT_SIZE, AT(mmds_size_max), 0, "most metadata in bytes (default: as --http-api-max-payload-size)"},
@@ -71,8 +77,8 @@ static const struct option_row option_rows[] = {
 	{"supervisor-fd", "N", OPT_INT, AT(supervisor_fd), 0, "seqpacket socket of `mayfly run`"},
 	{"Print and exit", NULL, OPT_GROUP, 0, 0, NULL},
 	{"version", NULL, OPT_ACTION, 0, VMM_ACTION_VERSION, "the version"},
-	{"snapshot-version", NULL, OPT_LATER, 0, 0, "not supported yet: the version of the snapshot format"},
-	{"describe-snapshot", "PATH", OPT_LATER, 0, 0, "not supported yet: the version of a state file"},
+	{"snapshot-version", NULL, OPT_ACTION, 0, VMM_ACTION_SNAPSHOT_VERSION, "the version of the snapshot format"},
+	{"describe-snapshot", "PATH", OPT_ACTION, AT(describe_snapshot), VMM_ACTION_DESCRIBE_SNAPSHOT, "what is in a state file, its version first"},
 	{"describe-api", NULL, OPT_ACTION, 0, VMM_ACTION_DESCRIBE_API, "the endpoints of the API and their bodies"},
 	{"describe-state", NULL, OPT_ACTION, 0, VMM_ACTION_DESCRIBE_STATE, "the state schema"},
 	{"describe-seccomp", NULL, OPT_ACTION, 0, VMM_ACTION_DESCRIBE_SECCOMP, "the system-call rules"},
@@ -210,8 +216,10 @@ static int option_store(
 		if (rc == 0)
 			*(int *)(void *)field = (int)number;
 		return rc;
-	case OPT_FLAG:
 	case OPT_ACTION:
+		*(const char **)(void *)field = value;
+		return 0;
+	case OPT_FLAG:
 	case OPT_LATER:
 	case OPT_GROUP:
 		break;
@@ -248,7 +256,20 @@ static int option_check(struct vmm_options *o, struct err *e)
 	if (o->not_supported)
 		return err_set(e, -EINVAL, "--%s: not supported by this version; leave it out",
 			o->not_supported);
-	if (o->no_api && !o->config_file)
+	if (o->restore && (o->config_file || !o->restore_memory == !o->restore_handler))
+		return err_set(e, -EINVAL,
+			"--restore: exactly one of --memory and --memory-handler is needed with "
+			"it, "
+			"and --config-file cannot be");
+	if (!o->restore && (o->restore_memory || o->restore_handler || o->restore_paused ||
+				   o->restore_clock || o->restore_force))
+		return err_set(e, -EINVAL,
+			"--memory, --memory-handler, --paused, --clock-realtime, --force: they "
+			"need "
+			"--restore");
+	if (o->no_api && o->restore_paused)
+		return err_set(e, -EINVAL, "--paused: nobody could resume it with --no-api");
+	if (o->no_api && !o->config_file && !o->restore)
 		return err_set(e, -EINVAL,
 			"--no-api: the argument '--config-file' is required with it, but was not "
 			"provided");

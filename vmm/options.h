@@ -14,6 +14,8 @@ enum vmm_action {
 	VMM_ACTION_DESCRIBE_STATE,
 	VMM_ACTION_DESCRIBE_SECCOMP,
 	VMM_ACTION_DESCRIBE_API,
+	VMM_ACTION_SNAPSHOT_VERSION,
+	VMM_ACTION_DESCRIBE_SNAPSHOT,
 	VMM_ACTION_DESCRIBE_OPTIONS,
 };
 
@@ -22,7 +24,12 @@ struct vmm_options {
 	enum vmm_action action;
 	const char *id;
 	const char *api_sock;
-	const char *config_file;   /* or NULL: configured by the API */
+	const char *config_file; /* or NULL: configured by the API */
+	const char *describe_snapshot;
+	const char *restore;         /* or NULL: a state file to load */
+	const char *restore_memory;  /* its memory file, or NULL */
+	const char *restore_handler; /* the socket of a userfaultfd handler, or NULL */
+	bool restore_paused, restore_clock, restore_force;
 	const char *metadata;      /* or NULL: a JSON file for the metadata service */
 	const char *log_path;      /* or NULL: standard output */
 	const char *log_module;    /* or NULL */

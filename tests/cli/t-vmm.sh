@@ -66,9 +66,17 @@ t_vmm_numbers_have_bounds() {
 t_vmm_what_no_release_has_is_refused_by_name() {
 	vmm 153 '--enable-pci: not supported by this version' --enable-pci
 	vmm 153 '--seccomp-filter: not supported by this version' --seccomp-filter f
-	vmm 153 '--snapshot-version: not supported by this version' --snapshot-version
-	vmm 153 '--describe-snapshot: not supported by this version' --describe-snapshot f
 	vmm 153 "The argument '--describe-snapshot' requires a value" --describe-snapshot
+}
+
+t_vmm_snapshot_flags() {
+	vmm 0 '^v1\.[0-9]+\.0$' --snapshot-version
+	vmm 1 'cannot open none: No such file' --describe-snapshot none
+	vmm 153 '--restore: exactly one of --memory and --memory-handler' --restore s
+	vmm 153 '--restore: exactly one of' --restore s --memory m --memory-handler h
+	vmm 153 'they need --restore' --memory m
+	vmm 153 'nobody could resume it' --no-api --restore s --memory m --paused
+	vmm 1 'Load snapshot error: Failed to restore from snapshot: .*No such file' --no-api --restore none --memory m
 }
 
 t_vmm_bad_configuration_has_status_152() {

@@ -6,7 +6,6 @@
 #include "snapshot/describe.h"
 
 #include "vmm/base/io.h"
-#include "vmm/core/state_list.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -104,7 +103,7 @@ static void state_schema_is_the_golden_one(void **state)
 	struct err e = {0};
 
 	(void)state;
-	if (describe_state(out, state_list, state_list_count, &e) != 0)
+	if (describe_snapshot_state(out, &e) != 0)
 		fail_msg("%s", e.msg);
 	(void)fclose(out);
 	if (io_read_file(GOLDEN_PATH, MIB, &golden, &golden_len, &e) != 0)

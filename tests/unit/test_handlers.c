@@ -397,7 +397,7 @@ static void deprecated_fields_are_told_on_faults_too(void **state)
 {
 	(void)state;
 	refuses("PUT", "/snapshot/load", "{\"snapshot_path\":\"s\",\"mem_file_path\":\"m\"}",
-		"snapshot: not supported");
+		"No such file or directory");
 	assert_true(api_deprecated());
 	refuses("PUT", "/snapshot/load",
 		"{\"snapshot_path\":\"s\",\"resume_vm\":1,"

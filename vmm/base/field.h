@@ -38,7 +38,8 @@ struct field {
 	const char *name;
 	uint16_t id;
 	uint16_t since;
-	uint8_t type; /* enum field_type, of one element */
+	uint8_t type;     /* enum field_type, of one element */
+	uint8_t optional; /* an older monitor that does not know it may load without it */
 	uint32_t offset;
 	uint32_t size;  /* bytes of one element */
 	uint32_t count; /* elements; 1 for a scalar */

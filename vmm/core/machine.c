@@ -121,7 +121,7 @@ static const struct supervisor_ops machine_supervisor_ops = {
 
 /* ---- building ---- */
 
-static int machine_init_memory(struct machine *m, struct err *e)
+static int machine_init_memory(struct machine *m, const struct machine_options *o, struct err *e)
 {
 	const struct vm_config *c = m->config;
 	struct gmem_config mc = {
@@ -137,9 +137,13 @@ static int machine_init_memory(struct machine *m, struct err *e)
 			(unsigned long long)c->mem_size_mib,
 			(unsigned long long)(GMEM_SIZE_MAX / MIB));
 	mc.size = c->mem_size_mib * MIB;
+	if (o->source && (rc = o->source->memory(o->source_ctx, m, &mc, e)) < 0)
+		return rc;
 	rc = gmem_init(&m->mem, &mc, e);
 	if (rc < 0)
 		return err_wrap(e, "Invalid Memory Configuration");
+	if (o->source && (rc = o->source->mapped(o->source_ctx, m, e)) < 0)
+		return rc;
 	return kvm_vm_map_memory(&m->vm, &m->mem, c->track_dirty_pages, e);
 }
 
@@ -279,20 +283,23 @@ static int machine_build(struct machine *m, const struct machine_options *o, str
 {
 	int rc;
 
-	if ((rc = machine_cpu_choose(m, e)) < 0 ||
+	if ((rc = o->source ? 0 : machine_cpu_choose(m, e)) < 0 ||
 		(rc = kvm_vm_open(&m->vm, m->cpu_template, e)) < 0)
 		return rc;
 	machine_size_fd_table(m->vm.kvm_fd);
-	cpuid_fetch_start(&m->cpuid, m->vm.kvm_fd);
+	if (!o->source)
+		cpuid_fetch_start(&m->cpuid, m->vm.kvm_fd);
 	if ((rc = kvm_vm_create(&m->vm, e)) < 0 || (rc = machine_init_events(m, o, e)) < 0 ||
-		(rc = machine_init_memory(m, e)) < 0 ||
+		(rc = machine_init_memory(m, o, e)) < 0 ||
 		(rc = kvm_vm_split_irqchip(&m->vm, LAYOUT_GSI_COUNT, e)) < 0 ||
 		(rc = vcpus_init(&m->vcpus, &m->vm, m->config->vcpu_count, e)) < 0)
 		return rc;
 	machine_share_with_vcpus(m);
 	if ((rc = vcpus_launch(&m->vcpus, e)) < 0 || (rc = machine_init_legacy(m, e)) < 0 ||
-		(rc = machine_init_virtio(m, e)) < 0 || (rc = machine_boot(m, e)) < 0 ||
-		(rc = machine_wire(m, e)) < 0 || (rc = machine_register_metrics(m, e)) < 0)
+		(rc = machine_init_virtio(m, e)) < 0 ||
+		(rc = o->source ? 0 : machine_boot(m, e)) < 0 || (rc = machine_wire(m, e)) < 0 ||
+		(rc = machine_register_metrics(m, e)) < 0 ||
+		(rc = o->source ? o->source->restore(o->source_ctx, m, e) : 0) < 0)
 		return rc;
 	timeline_set(m->timeline, TIMELINE_VM_CREATED);
 	return 0;

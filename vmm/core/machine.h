@@ -33,6 +33,8 @@
 #include "vmm/legacy/vmgenid.h"
 #include "vmm/svc/ioapic.h"
 
+struct machine;
+
 /* One virtio device on the MMIO transport, with the loop sources of its queues' kicks. */
 struct machine_virtio {
 	struct machine *machine; /* borrowed */
@@ -48,14 +50,27 @@ struct machine_virtio {
 	} kicks[VIRTIO_QUEUES_MAX];
 };
 
+/*
+ * Where a machine comes from if not from a kernel: a snapshot. Called while the machine is built:
+ * memory after KVM is open (says what is behind guest memory), mapped as soon as guest memory has an
+ * address and before anything touches it, restore when everything is wired and no vCPU runs.
+ */
+struct machine_source {
+	int (*memory)(void *ctx, struct machine *m, struct gmem_config *c, struct err *e);
+	int (*mapped)(void *ctx, struct machine *m, struct err *e);
+	int (*restore)(void *ctx, struct machine *m, struct err *e);
+};
+
 struct machine_options {
 	bool seccomp;
 	int supervisor_fd;    /* -1: none; taken over */
 	struct loop *control; /* borrowed; outlives the machine */
 	/* For each network interface its open back end, or NULL; what is taken becomes NULL. */
-	struct net_backend **taps;       /* borrowed; or NULL: open all of them */
-	net_diverter_open open_diverter; /* NULL: no interface has a metadata service */
-	void *diverter_ctx;              /* borrowed */
+	struct net_backend **taps;           /* borrowed; or NULL: open all of them */
+	net_diverter_open open_diverter;     /* NULL: no interface has a metadata service */
+	void *diverter_ctx;                  /* borrowed */
+	const struct machine_source *source; /* NULL: from the configured kernel */
+	void *source_ctx;                    /* borrowed for the call */
 };
 
 struct machine {
@@ -95,6 +110,9 @@ struct machine {
 	uint32_t end;          /* enum vm_end, atomic; set once */
 	uint32_t panicked;     /* atomic */
 	uint32_t metrics_mark; /* sources that were registered before this machine's */
+	struct kvm_clock_data
+		clock; /* of a snapshot: set when the guest first runs, flags as for KVM */
+	bool clock_waits;
 	bool paused;
 	bool seccomp;
 };
@@ -105,6 +123,7 @@ struct machine {
  */
 int machine_init(struct machine *m, const struct vm_config *c, const struct machine_options *o,
 	struct metrics *metrics, struct timeline *t, struct err *e) MUST_USE;
+/* With m->paused set, as a source may do, the guest stands still until machine_resume. */
 int machine_start(struct machine *m, struct err *e) MUST_USE;
 
 /*

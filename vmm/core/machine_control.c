@@ -5,6 +5,7 @@
 #include "seccomp/seccomp.h"
 #include "vmm/base/log.h"
 
+#include <errno.h>
 #include <string.h>
 #include <sys/ioctl.h>
 
@@ -18,8 +19,11 @@ static int machine_start_io_threads(struct machine *m, struct err *e)
 {
 	int rc = 0;
 
-	for (uint32_t i = 0; rc == 0 && i < m->io_thread_count; i++)
+	for (uint32_t i = 0; rc == 0 && i < m->io_thread_count; i++) {
 		rc = io_thread_start(m->io_threads[i], e);
+		if (rc == 0 && m->paused)
+			io_thread_pause(m->io_threads[i]);
+	}
 	return rc;
 }
 
@@ -35,7 +39,8 @@ int machine_start(struct machine *m, struct err *e)
 	if (m->seccomp && (rc = seccomp_install(SECCOMP_ROLE_MAIN, e)) < 0)
 		return rc;
 	supervisor_send(&m->supervisor, "started");
-	vcpus_resume(&m->vcpus);
+	if (!m->paused)
+		vcpus_resume(&m->vcpus);
 	loop_stop(m->control); /* machine_run goes on with both loops */
 	return 0;
 }
@@ -73,6 +78,21 @@ static void machine_excuse_pause(struct machine *m)
 		(void)ioctl(m->vcpus.vcpu[i].fd, KVM_KVMCLOCK_CTRL, 0);
 }
 
+/*
+ * The clock of a snapshot goes on from where it stood, at the moment at which the guest goes on, also
+ * if it was loaded long before.
+ *
+ * #syscalls:main ioctl:1=KVM_SET_CLOCK
+ */
+static void machine_set_clock(struct machine *m)
+{
+	if (!m->clock_waits)
+		return;
+	m->clock_waits = false;
+	if (ioctl(m->vm.fd, KVM_SET_CLOCK, &m->clock) < 0)
+		log_warn("the guest's clock could not be set: %s", strerrordesc_np(errno));
+}
+
 void machine_resume(struct machine *m)
 {
 	if (!m->paused)
@@ -83,6 +103,7 @@ void machine_resume(struct machine *m)
 		return; /* the gate stays closed */
 	for (uint32_t i = 0; i < m->io_thread_count; i++)
 		io_thread_resume(m->io_threads[i]);
+	machine_set_clock(m);
 	machine_excuse_pause(m);
 	vcpus_resume(&m->vcpus);
 }

@@ -80,6 +80,9 @@ enum cpu_template_name {
 /* A register of a CPUID entry. */
 uint32_t *cpuid_reg(struct kvm_cpuid_entry2 *c, enum cpuid_reg reg);
 
+/* Names of the bits of a CPUID register, 32 of them, each may be NULL; NULL: none known. */
+const char *const *cpu_names_of(uint32_t leaf, uint32_t subleaf, enum cpuid_reg reg);
+
 /* One modifier: old with the bits of filter replaced by those of value. */
 static inline uint32_t cpuid_bits_apply(struct cpuid_bits b, uint32_t old)
 {

@@ -162,3 +162,36 @@ int kvm_vm_set_routes(struct kvm_vm *vm, const struct kvm_irq_routing_entry *rou
 	memcpy(u.bytes + sizeof(u.table), routes, count * sizeof(routes[0]));
 	return ioctl(vm->fd, KVM_SET_GSI_ROUTING, &u.table) == 0 ? 0 : -errno;
 }
+
+/* #syscalls:main ioctl:1=KVM_GET_DIRTY_LOG */
+static int vm_collect_slot(
+	struct kvm_vm *vm, struct gmem *m, uint32_t slot, uint64_t *words, struct err *e)
+{
+	const struct gmem_region *r = &m->regions[slot];
+	uint64_t first = r->file_offset / GMEM_PAGE_SIZE / 64;
+	uint64_t count = (r->size / GMEM_PAGE_SIZE + 63) / 64;
+	struct kvm_dirty_log log = {.slot = slot, .dirty_bitmap = words};
+
+	CHECK(IS_ALIGNED(r->file_offset, (uint64_t)GMEM_PAGE_SIZE * 64));
+	memset(words, 0, count * sizeof(*words));
+	if (ioctl(vm->fd, KVM_GET_DIRTY_LOG, &log) < 0)
+		return err_set_os(e, -errno, "KVM_GET_DIRTY_LOG");
+	for (uint64_t i = 0; i < count; i++)
+		if (words[i])
+			__atomic_fetch_or(&m->dirty[first + i], words[i], __ATOMIC_RELAXED);
+	return 0;
+}
+
+int kvm_vm_collect_dirty(struct kvm_vm *vm, struct gmem *m, struct err *e)
+{
+	CLEANUP_FREE
+	uint64_t *words = malloc((m->size / GMEM_PAGE_SIZE / 64 + 1) * sizeof(*words));
+	int rc = 0;
+
+	CHECK(m->dirty && m->region_count == vm->slot_count);
+	if (!words)
+		return err_set_os(e, -ENOMEM, "the dirty log");
+	for (uint32_t i = 0; rc == 0 && i < m->region_count; i++)
+		rc = vm_collect_slot(vm, m, i, words, e);
+	return rc;
+}

@@ -38,6 +38,13 @@ void kvm_vm_fini(struct kvm_vm *vm);
 int kvm_vm_map_memory(
 	struct kvm_vm *vm, const struct gmem *m, bool track_dirty, struct err *e) MUST_USE;
 
+/*
+ * Adds what vCPUs have written since the last time, or since the slots were made, to the dirty bitmap
+ * of m, whose regions are the slots; KVM starts anew. The vCPUs are paused. -errno: *e, and what was
+ * collected so far is in the bitmap.
+ */
+int kvm_vm_collect_dirty(struct kvm_vm *vm, struct gmem *m, struct err *e) MUST_USE;
+
 /* Local APICs in the kernel, I/O APIC with pin_count pins in user space. */
 int kvm_vm_split_irqchip(struct kvm_vm *vm, uint32_t pin_count, struct err *e) MUST_USE;
 

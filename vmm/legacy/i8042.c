@@ -246,3 +246,11 @@ bool i8042_ctrl_alt_del(struct i8042 *k)
 
 const struct bus_ops i8042_data_bus_ops = {.read = i8042_read_data, .write = i8042_write_data};
 const struct bus_ops i8042_cmd_bus_ops = {.read = i8042_read_status, .write = i8042_write_command};
+
+void i8042_load(struct i8042 *k, const struct i8042_state *s)
+{
+	(void)pthread_mutex_lock(&k->lock);
+	k->st = *s;
+	i8042_interrupt(k);
+	(void)pthread_mutex_unlock(&k->lock);
+}

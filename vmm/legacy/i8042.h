@@ -47,4 +47,6 @@ void i8042_init(struct i8042 *k, const struct irq_line *irq, vm_end_fn end, void
  * time is still on its way. Main thread.
  */
 bool i8042_ctrl_alt_del(struct i8042 *k);
+/* Takes over a saved state, which its table has checked. Main thread. */
+void i8042_load(struct i8042 *k, const struct i8042_state *s);
 void i8042_fini(struct i8042 *k);

@@ -401,3 +401,12 @@ bool uart_flush(struct uart *u)
 	(void)pthread_mutex_unlock(&u->lock);
 	return empty;
 }
+
+/* A cause that was pending may have been told before, but once too often does no harm. */
+void uart_load(struct uart *u, const struct uart_state *s)
+{
+	(void)pthread_mutex_lock(&u->lock);
+	u->st = *s;
+	uart_update_irq(u, true);
+	(void)pthread_mutex_unlock(&u->lock);
+}

@@ -60,5 +60,8 @@ uint32_t uart_receive_room(struct uart *u);
 /* Gives the receiver len bytes; returns how many it took. Main thread. */
 uint32_t uart_receive(struct uart *u, const uint8_t *data, uint32_t len);
 
+/* Takes over a saved state, which its table has checked, and raises what is pending. Main thread. */
+void uart_load(struct uart *u, const struct uart_state *s);
+
 /* Writes what is in the ring. True if it is empty afterwards. Main thread. */
 bool uart_flush(struct uart *u);

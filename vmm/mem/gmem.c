@@ -12,7 +12,9 @@
 
 #include <errno.h>
 #include <linux/memfd.h>
+#include <linux/mman.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define GMEM_ALIGN      (2 * MIB)
@@ -42,10 +44,35 @@ static int gmem_check_config(const struct gmem_config *c, struct err *e)
 	return 0;
 }
 
+static int gmem_check_file(const struct gmem_config *c, struct err *e)
+{
+	struct stat st;
+
+	if (fstat(c->file_fd, &st) < 0)
+		return err_set_os(e, -errno, "the memory file");
+	if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size < c->size)
+		return err_set(e, -EINVAL,
+			"the memory file has %llu bytes, the VM had %llu: it is not the one that "
+			"belongs to this state",
+			(unsigned long long)st.st_size, (unsigned long long)c->size);
+	return 0;
+}
+
 static int gmem_open_backing(struct gmem *m, const struct gmem_config *c, struct err *e)
 {
 	unsigned flags = MFD_CLOEXEC;
+	int rc;
 
+	m->backing = c->backing;
+	m->pages = c->pages;
+	if (c->backing == GMEM_BACKING_ANON)
+		return 0;
+	if (c->backing == GMEM_BACKING_FILE) {
+		rc = gmem_check_file(c, e);
+		if (rc == 0)
+			m->fd = c->file_fd;
+		return rc;
+	}
 	if (c->pages == GMEM_PAGES_2M)
 		flags |= MFD_HUGETLB | MFD_HUGE_2MB;
 	m->fd = memfd_create("guest-memory", flags);
@@ -72,11 +99,23 @@ static void gmem_lay_out(struct gmem *m, uint64_t size)
 	}
 }
 
+static int gmem_map_flags(const struct gmem_config *c)
+{
+	int flags = MAP_FIXED | (c->pages == GMEM_PAGES_2M ? 0 : MAP_NORESERVE);
+
+	flags |= c->backing == GMEM_BACKING_MEMFD ? MAP_SHARED : MAP_PRIVATE;
+	if (c->backing == GMEM_BACKING_ANON)
+		flags |= MAP_ANONYMOUS;
+	if (c->backing == GMEM_BACKING_ANON && c->pages == GMEM_PAGES_2M)
+		flags |= MAP_HUGETLB | (int)MAP_HUGE_2MB;
+	return flags;
+}
+
 /* A short pool fails here, at start, because MAP_NORESERVE is left out for hugetlb pages. */
 static int gmem_map_region(struct gmem *m, struct gmem_region *r, uintptr_t at,
 	const struct gmem_config *c, struct err *e)
 {
-	int flags = MAP_SHARED | MAP_FIXED | (c->pages == GMEM_PAGES_2M ? 0 : MAP_NORESERVE);
+	int flags = gmem_map_flags(c);
 	/* NOLINTNEXTLINE(performance-no-int-to-ptr): an address inside our own reservation */
 	void *want = (void *)at;
 	void *p = mmap(want, r->size, PROT_READ | PROT_WRITE, flags, m->fd, (off_t)r->file_offset);
@@ -153,8 +192,11 @@ int gmem_init(struct gmem *m, const struct gmem_config *c, struct err *e)
 		rc = gmem_map(m, c, e);
 	if (rc == 0 && c->track_dirty)
 		rc = gmem_map_dirty(m, e);
-	if (rc < 0)
+	if (rc < 0) {
+		if (c->backing == GMEM_BACKING_FILE)
+			m->fd = -1; /* still the caller's */
 		gmem_fini(m);
+	}
 	return rc;
 }
 

@@ -32,10 +32,18 @@ typedef struct {
 
 enum gmem_pages { GMEM_PAGES_4K, GMEM_PAGES_TRANSPARENT, GMEM_PAGES_2M };
 
+/*
+ * What is behind the memory of a VM: a memfd of its own; a snapshot's memory file, mapped privately,
+ * so that pages come from the page cache until they are written; or nothing, for a userfaultfd.
+ */
+enum gmem_backing { GMEM_BACKING_MEMFD, GMEM_BACKING_FILE, GMEM_BACKING_ANON };
+
 struct gmem_config {
 	uint64_t size; /* bytes, a multiple of the page size, 1 .. GMEM_SIZE_MAX */
 	enum gmem_pages pages;
 	bool track_dirty; /* keep the monitor's own dirty bitmap */
+	enum gmem_backing backing;
+	int file_fd; /* GMEM_BACKING_FILE: at least size bytes; taken over on success */
 };
 
 struct gmem_region {
@@ -46,7 +54,9 @@ struct gmem_region {
 };
 
 struct gmem {
-	int fd;         /* owned memfd, or -1 */
+	int fd; /* owned: what is behind it; -1 with GMEM_BACKING_ANON */
+	enum gmem_backing backing;
+	enum gmem_pages pages;
 	void *reserved; /* owned address range around all regions and their guards, or NULL */
 	uint64_t reserved_size;
 	uint64_t size;

@@ -3,7 +3,7 @@
  * What bits of CPUID are called, as /proc/cpuinfo of Linux spells them: the registers that
  * templates are mostly about. Intel SDM vol. 2A "CPUID", AMD APM vol. 3 appendix E.
  */
-#include "cli/cpu.h"
+#include "vmm/kvm/cpu_template.h"
 
 static const char *const leaf1_ecx[32] = {"pni", "pclmulqdq", "dtes64", "monitor", "ds_cpl", "vmx",
 	"smx", "est", "tm2", "ssse3", "cid", "sdbg", "fma", "cx16", "xtpr", "pdcm", NULL, "pcid",

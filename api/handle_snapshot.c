@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Making and loading snapshots. See snapshot/save.h and load.h. */
+#include "api/config_file.h"
+#include "api/handle.h"
+#include "api/mmds/mmds.h"
+#include "api/vm_schema.h"
+#include "snapshot/load.h"
+#include "snapshot/save.h"
+#include "vmm/base/cleanup.h"
+#include "vmm/base/clock.h"
+#include "vmm/base/log.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* ---- create ---- */
+
+int handle_put_snapshot_create(
+	struct controller *c, const struct api_call *call, struct http_reply *ret, struct err *e)
+{
+	const struct api_snapshot_create *b = call->parsed;
+	uint64_t start_ns = clock_mono_ns();
+	json_t *config = schema_print(&vm_config_schema, &c->config);
+	CLEANUP_FREE
+	char *text = config ? json_dumps(config, JSON_COMPACT) : NULL;
+	const struct snapshot_save_options o = {
+		.state_path = b->snapshot_path,
+		.mem_path = b->mem_file_path,
+		.config = text,
+		.diff = b->diff,
+	};
+	struct pages_written written;
+	int rc;
+
+	(void)ret;
+	json_decref(config);
+	if (!text)
+		return err_set_os(e, -ENOMEM, "Create snapshot error");
+	if (c->state != API_PAUSED)
+		return err_set(e, -EPERM,
+			"Create snapshot error: the microVM must be Paused: PATCH /vm first");
+	rc = snapshot_save(c->o.machine, &o, &written, e);
+	if (rc < 0)
+		return err_wrap(e, "Create snapshot error");
+	log_info("snapshot: %llu pages written, %llu of zeroes left out",
+		(unsigned long long)written.pages, (unsigned long long)written.zeroes);
+	metrics_latency_set(b->diff ? &c->latencies.vmm_diff_create_snapshot
+				    : &c->latencies.vmm_full_create_snapshot,
+		start_ns);
+	metrics_latency_set(
+		b->diff ? &c->latencies.diff_create_snapshot : &c->latencies.full_create_snapshot,
+		start_ns);
+	return 0;
+}
+
+/* ---- load: names of the outside that are to be others ---- */
+
+/* The string takes the place of *to. */
+static int override_string(char **to, const char *value, struct err *e)
+{
+	char *copy = strdup(value);
+
+	if (!copy)
+		return err_set_os(e, -ENOMEM, "snapshot load");
+	free(*to);
+	*to = copy;
+	return 0;
+}
+
+static int override_net(struct vm_config *c, const struct api_network_override *o, struct err *e)
+{
+	for (uint32_t i = 0; i < c->net_count; i++) {
+		struct vm_net_config *n = &c->nets[i];
+		int rc;
+
+		if (strcmp(n->iface_id, o->iface_id) != 0)
+			continue;
+		free(n->passt_socket); /* a tap from now on */
+		n->passt_socket = NULL;
+		rc = override_string(&n->host_dev_name, o->host_dev_name, e);
+		if (rc < 0 || !o->guest_mac)
+			return rc;
+		if (!n->guest_mac)
+			return err_set(e, -EINVAL,
+				"network_overrides: guest_mac: interface %s was saved without one",
+				o->iface_id);
+		return override_string(&n->guest_mac, o->guest_mac, e);
+	}
+	return err_set(e, -ENOENT,
+		"network_overrides: Unknown Network Device: %s is not in the snapshot",
+		o->iface_id);
+}
+
+static int override_drive(struct vm_config *c, const struct api_drive_override *o, struct err *e)
+{
+	for (uint32_t i = 0; i < c->drive_count; i++)
+		if (strcmp(c->drives[i].drive_id, o->drive_id) == 0)
+			return override_string(&c->drives[i].path_on_host, o->path_on_host, e);
+	return err_set(e, -ENOENT, "drive_overrides: drive %s is not in the snapshot", o->drive_id);
+}
+
+static int load_override(struct vm_config *c, const struct api_snapshot_load *b, struct err *e)
+{
+	int rc = 0;
+
+	for (uint32_t i = 0; rc == 0 && i < b->net_count; i++)
+		rc = override_net(c, &b->nets[i], e);
+	for (uint32_t i = 0; rc == 0 && i < b->drive_count; i++)
+		rc = override_drive(c, &b->drives[i], e);
+	if (rc == 0 && b->has_vsock)
+		rc = c->has_vsock ? override_string(&c->vsock_uds_path, b->vsock.uds_path, e)
+				  : err_set(e, -ENOENT,
+					    "vsock_override: the snapshot has no vsock device");
+	if (b->huge_pages != API_PAGES_SNAPSHOT)
+		c->huge_pages = (enum gmem_pages)b->huge_pages;
+	c->track_dirty_pages = b->track_dirty_pages || b->enable_diff_snapshots;
+	return rc;
+}
+
+/* ---- load ---- */
+
+static int load_check_body(const struct api_snapshot_load *b, struct err *e)
+{
+	if (!b->has_backend == !b->mem_file_path)
+		return err_set(e, -EINVAL,
+			"snapshot load: exactly one of `mem_backend` and `mem_file_path` must be "
+			"given");
+	return 0;
+}
+
+/* Log, metrics and console are this process's own. */
+static void load_keep_own(struct vm_config *to, struct vm_config *from)
+{
+	to->serial_out_path = from->serial_out_path;
+	to->has_serial_limiter = from->has_serial_limiter;
+	to->serial_limiter = from->serial_limiter;
+	to->has_logger = from->has_logger;
+	to->log_path = from->log_path;
+	to->log_level = from->log_level;
+	to->show_level = from->show_level;
+	to->show_log_origin = from->show_log_origin;
+	to->log_module = from->log_module;
+	to->metrics_path = from->metrics_path;
+	to->metrics_emit_id = from->metrics_emit_id;
+	to->metrics_properties = from->metrics_properties;
+	from->serial_out_path = from->log_path = from->log_module = NULL;
+	from->metrics_path = from->metrics_properties = NULL;
+}
+
+static int load_configure(struct controller *c, const struct snapshot_load *l,
+	const struct api_snapshot_load *b, struct err *e)
+{
+	static struct vm_config loaded; /* large */
+	int rc;
+
+	vm_config_init(&loaded);
+	rc = config_file_parse(l->config, strlen(l->config), &loaded, e);
+	if (rc < 0)
+		rc = err_wrap(e, "the configuration in the snapshot");
+	if (rc == 0)
+		rc = load_override(&loaded, b, e);
+	if (rc < 0) {
+		vm_config_fini(&loaded);
+		return rc;
+	}
+	load_keep_own(&loaded, &c->config);
+	vm_config_fini(&c->config);
+	c->config = loaded;
+	return 0;
+}
+
+static int load_start(struct controller *c, struct snapshot_load *l, struct err *e)
+{
+	const struct machine_options mo = {
+		.seccomp = c->o.seccomp,
+		.supervisor_fd = c->o.supervisor_fd,
+		.control = c->o.loop,
+		.open_diverter = mmds_open_interface,
+		.diverter_ctx = c->o.mmds,
+		.source = &snapshot_source,
+		.source_ctx = l,
+	};
+	int rc;
+
+	mmds_configure(c->o.mmds, &c->config);
+	rc = machine_init(c->o.machine, &c->config, &mo, c->o.metrics, c->o.timeline, e);
+	if (rc == 0 && (rc = machine_start(c->o.machine, e)) < 0)
+		machine_fini(c->o.machine);
+	return rc;
+}
+
+int controller_restore(struct controller *c, const struct api_snapshot_load *b, struct err *e)
+{
+	static struct snapshot_load load; /* its userfaultfd lives as long as the VM */
+	const struct snapshot_load_options o = {
+		.state_path = b->snapshot_path,
+		.mem_path = b->has_backend ? b->backend.path : b->mem_file_path,
+		.uffd = b->has_backend && b->backend.uffd,
+		.clock_realtime = b->clock_realtime,
+		.force = b->force,
+	};
+	int rc = snapshot_load_open(&load, &o, e);
+
+	if (rc == 0)
+		rc = load_configure(c, &load, b, e);
+	if (rc == 0)
+		rc = load_start(c, &load, e);
+	free(load.data); /* what the state file had is in the machine */
+	load.data = NULL;
+	if (rc < 0)
+		return err_wrap(e, "Load snapshot error: Failed to restore from snapshot");
+	c->state = API_PAUSED;
+	if (b->resume_vm) {
+		machine_resume(c->o.machine);
+		c->state = API_RUNNING;
+	}
+	(void)metrics_flush(c->o.metrics);
+	return 0;
+}
+
+int handle_put_snapshot_load(
+	struct controller *c, const struct api_call *call, struct http_reply *ret, struct err *e)
+{
+	const struct api_snapshot_load *b = call->parsed;
+	uint64_t start_ns = clock_mono_ns();
+	int rc;
+
+	(void)ret;
+	if (c->configured)
+		return err_set(e, -EPERM,
+			"Load snapshot error: Loading a microVM snapshot not allowed after "
+			"configuring boot-specific resources.");
+	rc = load_check_body(b, e);
+	if (rc < 0)
+		return rc;
+	rc = controller_restore(c, b, e);
+	if (rc < 0) {
+		c->load_failed = true;
+		loop_stop(c->o.loop);
+		return rc;
+	}
+	metrics_latency_set(&c->latencies.vmm_load_snapshot, start_ns);
+	metrics_latency_set(&c->latencies.load_snapshot, start_ns);
+	return 0;
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Bodies of /snapshot/create and /snapshot/load. Strings are owned by the body. */
+#pragma once
+
+#include "api/schema.h"
+#include "vmm/core/vm_config.h"
+
+struct api_snapshot_create {
+	char *snapshot_path;
+	char *mem_file_path;
+	bool diff;
+};
+
+/* What the VM is to use instead of what is in the snapshot. */
+struct api_network_override {
+	char *iface_id;
+	char *host_dev_name; /* or NULL */
+	char *guest_mac;     /* ours; or NULL */
+};
+
+struct api_drive_override { /* ours */
+	char *drive_id;
+	char *path_on_host;
+};
+
+#define API_PAGES_SNAPSHOT 0xffu /* huge_pages as they were */
+
+struct api_snapshot_load {
+	char *snapshot_path;
+	char *mem_file_path; /* deprecated; or NULL */
+	bool has_backend;
+	struct api_mem_backend {
+		uint32_t uffd;
+		char *path;
+	} backend;
+	bool track_dirty_pages;
+	bool enable_diff_snapshots; /* deprecated, the same */
+	bool resume_vm;
+	bool clock_realtime;
+	bool force;          /* ours: load also on a CPU that lacks features */
+	uint32_t huge_pages; /* enum gmem_pages or API_PAGES_SNAPSHOT */
+	bool has_vsock;
+	struct api_vsock_override {
+		char *uds_path;
+	} vsock;
+	uint32_t net_count;
+	struct api_network_override nets[VM_CONFIG_NETS_MAX];
+	uint32_t drive_count;
+	struct api_drive_override drives[VM_CONFIG_DRIVES_MAX];
+};
+
+extern const struct schema snapshot_create_schema; /* into struct api_snapshot_create */
+extern const struct schema snapshot_load_schema;   /* into struct api_snapshot_load */

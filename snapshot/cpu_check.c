@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Comparing CPUs. See cpu_check.h. */
+#include "snapshot/cpu_check.h"
+
+#include "vmm/kvm/cpu_template.h"
+
+#include <cpuid.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/utsname.h>
+
+#define LEAF_BASIC    0u
+#define LEAF_FEATURES 1u
+#define LEAF_EXTENDED 7u
+#define LEAF_XSAVE    0xdu
+#define LEAF_AMD      0x80000001u
+#define LEAF_AMD_EXT  0x80000008u
+#define LEAF_BRAND    0x80000002u
+#define LEAF_KVM      0x40000001u
+
+/* Registers that are sets of features: each bit that the guest has must be there on the host. */
+static const struct {
+	uint32_t leaf, subleaf;
+	enum cpuid_reg reg;
+	uint32_t ours; /* bits that the monitor sets by itself, or that follow the guest's state */
+} feature_words[] = {
+	/* TSC deadline, OSXSAVE, hypervisor, x2APIC; HTT */
+	{LEAF_FEATURES, 0, CPUID_ECX, 1u << 24 | 1u << 27 | 1u << 31 | 1u << 21},
+	{LEAF_FEATURES, 0, CPUID_EDX, 1u << 28},
+	{LEAF_EXTENDED, 0, CPUID_EBX, 0},
+	{LEAF_EXTENDED, 0, CPUID_ECX, 1u << 4}, /* OSPKE */
+	{LEAF_EXTENDED, 0, CPUID_EDX, 0},
+	{LEAF_EXTENDED, 1, CPUID_EAX, 0},
+	{LEAF_XSAVE, 0, CPUID_EAX, 0},
+	{LEAF_XSAVE, 0, CPUID_EDX, 0},
+	{LEAF_XSAVE, 1, CPUID_EAX, 0},
+	{LEAF_AMD, 0, CPUID_ECX, 1u << 22 | 1u << 1}, /* topology extensions, CMP legacy */
+	{LEAF_AMD, 0, CPUID_EDX, 0},
+	{LEAF_AMD_EXT, 0, CPUID_EBX, 0},
+	{LEAF_KVM, 0, CPUID_EAX, 0},
+};
+
+static uint32_t word_get(
+	const struct cpuid_table *t, uint32_t leaf, uint32_t subleaf, enum cpuid_reg reg)
+{
+	for (uint32_t i = 0; i < MIN(t->nent, (uint32_t)CPUID_ENTRIES_MAX); i++) {
+		struct kvm_cpuid_entry2 c = t->entries[i];
+
+		if (c.function == leaf &&
+			(c.index == subleaf || !(c.flags & KVM_CPUID_FLAG_SIGNIFCANT_INDEX)))
+			return *cpuid_reg(&c, reg);
+	}
+	return 0;
+}
+
+static void name_bits(char *text, size_t size, size_t word, uint32_t missing)
+{
+	static const char regs[] = "abcd";
+	uint32_t leaf = feature_words[word].leaf, subleaf = feature_words[word].subleaf;
+	const char *const *names = cpu_names_of(leaf, subleaf, feature_words[word].reg);
+
+	for (unsigned bit = 0; missing != 0; bit++, missing >>= 1) {
+		size_t used = strlen(text);
+
+		if (!(missing & 1))
+			continue;
+		if (names && names[bit])
+			(void)snprintf(text + used, size - used, " %s", names[bit]);
+		else
+			(void)snprintf(text + used, size - used, " 0x%x/%u:e%cx[%u]", leaf, subleaf,
+				regs[feature_words[word].reg], bit);
+	}
+}
+
+int cpu_check_bits(const struct cpuid_table *guest, const struct cpuid_table *host, struct err *e)
+{
+	char text[160] = "";
+
+	for (size_t i = 0; i < NELEM(feature_words); i++) {
+		uint32_t leaf = feature_words[i].leaf, subleaf = feature_words[i].subleaf;
+		uint32_t want = word_get(guest, leaf, subleaf, feature_words[i].reg);
+		uint32_t have = word_get(host, leaf, subleaf, feature_words[i].reg);
+		uint32_t missing = want & ~have & ~feature_words[i].ours;
+
+		if (missing)
+			name_bits(text, sizeof(text), i, missing);
+	}
+	if (!text[0])
+		return 0;
+	return err_set(e, -ENOTSUP, "the guest uses CPU features that are missing here:%s", text);
+}
+
+/* #syscalls:main uname */
+void cpu_check_identify(struct snapshot_info *ret)
+{
+	uint32_t words[8] = {0};
+	struct utsname u = {0};
+	unsigned a = 0, b = 0, c = 0, d = 0;
+
+	(void)__get_cpuid(LEAF_BASIC, &a, &b, &c, &d);
+	memcpy(ret->cpu_vendor, &b, 4);
+	memcpy(ret->cpu_vendor + 4, &d, 4);
+	memcpy(ret->cpu_vendor + 8, &c, 4);
+	(void)__get_cpuid(LEAF_FEATURES, &words[0], &b, &words[1], &words[2]);
+	words[1] &= ~(1u << 27);
+	(void)__get_cpuid_count(LEAF_EXTENDED, 0, &a, &words[3], &words[4], &words[5]);
+	(void)__get_cpuid(LEAF_AMD, &a, &b, &words[6], &words[7]);
+	ret->cpu_signature = words[0];
+	for (unsigned i = 0; i < 3; i++) {
+		uint32_t regs[4] = {0};
+
+		(void)__get_cpuid(LEAF_BRAND + i, &regs[0], &regs[1], &regs[2], &regs[3]);
+		memcpy(ret->cpu_brand + (size_t)i * sizeof(regs), regs, sizeof(regs));
+	}
+	(void)uname(&u);
+	ret->host_mark = snapshot_crc(0, words, sizeof(words));
+	ret->host_mark = snapshot_crc(ret->host_mark, ret->cpu_vendor, sizeof(ret->cpu_vendor));
+	ret->host_mark = snapshot_crc(ret->host_mark, u.release, strlen(u.release));
+	ret->host_mark = snapshot_crc(ret->host_mark, u.version, strlen(u.version));
+}
+
+int cpu_check(const struct snapshot_info *info, const struct cpuid_table *guest, int kvm_fd,
+	struct err *e)
+{
+	static struct snapshot_info here;
+	static struct cpuid_table host;
+	int rc;
+
+	cpu_check_identify(&here);
+	if (here.host_mark == info->host_mark)
+		return 0;
+	if (memcmp(here.cpu_vendor, info->cpu_vendor, sizeof(here.cpu_vendor)) != 0)
+		return err_set(e, -ENOTSUP,
+			"the snapshot was made on a CPU of %.12s, this is one of %.12s",
+			(const char *)info->cpu_vendor, (const char *)here.cpu_vendor);
+	rc = cpuid_get_supported(kvm_fd, &host, e);
+	return rc < 0 ? rc : cpu_check_bits(guest, &host, e);
+}

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Reading a snapshot, and its memory. See load.h; what goes into the machine is in restore.c. */
+#include "snapshot/load.h"
+
+#include "snapshot/cpu_check.h"
+#include "snapshot/restore.h"
+#include "vmm/base/cleanup.h"
+#include "vmm/base/io.h"
+#include "vmm/base/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+static int load_config_text(struct snapshot_load *l, struct err *e)
+{
+	const struct snapshot_section *s = snapshot_find(&l->reader, SNAPSHOT_CONFIG, 0);
+
+	if (!s)
+		return err_set(e, -EINVAL, "section config is missing");
+	l->config = malloc((size_t)s->len + 1);
+	if (!l->config)
+		return err_set_os(e, -ENOMEM, "the configuration");
+	memcpy(l->config, s->data, s->len);
+	l->config[s->len] = '\0';
+	return strlen(l->config) == s->len ? 0 : err_set(e, -EINVAL, "section config is no text");
+}
+
+static int load_parse(struct snapshot_load *l, size_t len, struct err *e)
+{
+	int rc = snapshot_open(&l->reader, l->data, len, snapshot_section_known, e);
+
+	if (rc == 0)
+		rc = snapshot_get_table(
+			&l->reader, SNAPSHOT_INFO, 0, &snapshot_info_table, &l->info, e);
+	if (rc == 0)
+		rc = snapshot_get_table(
+			&l->reader, SNAPSHOT_CPUID, 0, &snapshot_cpuid_table, &l->cpuid, e);
+	return rc == 0 ? load_config_text(l, e) : rc;
+}
+
+int snapshot_load_open(
+	struct snapshot_load *l, const struct snapshot_load_options *o, struct err *e)
+{
+	char *data = NULL;
+	size_t len = 0;
+	int rc;
+
+	memset(l, 0, sizeof(*l));
+	l->o = *o;
+	l->uffd = UFFD_NONE;
+	rc = io_read_file(o->state_path, SNAPSHOT_FILE_MAX, &data, &len, e);
+	if (rc < 0)
+		return err_wrap(e, "Failed to get snapshot state from file");
+	l->data = (uint8_t *)data;
+	rc = load_parse(l, len, e);
+	if (rc < 0) {
+		snapshot_load_close(l);
+		return err_wrap(e, "Failed to get snapshot state from file: %s", o->state_path);
+	}
+	return 0;
+}
+
+void snapshot_load_close(struct snapshot_load *l)
+{
+	uffd_close(&l->uffd);
+	free(l->config);
+	free(l->data);
+	l->config = NULL;
+	l->data = NULL;
+}
+
+/* ---- the machine's source ---- */
+
+/* What the configuration says of the machine must be what the state was saved of. */
+static int source_check_shape(const struct snapshot_load *l, const struct machine *m, struct err *e)
+{
+	const struct vm_config *c = m->config;
+
+	if (l->info.vcpu_count != c->vcpu_count || l->info.mem_size != c->mem_size_mib * MIB)
+		return err_set(e, -EINVAL,
+			"the state file contradicts itself: %u vCPUs and %llu MiB, or %u and %llu",
+			l->info.vcpu_count, (unsigned long long)(l->info.mem_size / MIB),
+			c->vcpu_count, (unsigned long long)c->mem_size_mib);
+	return 0;
+}
+
+static int source_memory(void *ctx, struct machine *m, struct gmem_config *c, struct err *e)
+{
+	struct snapshot_load *l = ctx;
+	int rc = source_check_shape(l, m, e);
+
+	if (rc < 0)
+		return rc;
+	rc = cpu_check(&l->info, &l->cpuid, m->vm.kvm_fd, e);
+	if (rc < 0 && !l->o.force)
+		return err_wrap(e, "cpu");
+	if (rc < 0)
+		log_warn("loaded by force: %s", e->msg);
+	c->backing = l->o.uffd ? GMEM_BACKING_ANON : GMEM_BACKING_FILE;
+	if (l->o.uffd)
+		return 0;
+	if (c->pages == GMEM_PAGES_2M)
+		return err_set(e, -EINVAL,
+			"huge_pages: Failed to load guest memory: pages of 2 MiB need the Uffd "
+			"backend");
+	c->file_fd = open(l->o.mem_path, O_RDONLY | O_CLOEXEC);
+	if (c->file_fd >= 0)
+		return 0;
+	return err_set(e, -errno,
+		"Failed to load guest memory: Error creating guest memory from file: Failed to "
+		"load guest memory: %s (os error %d): %s",
+		strerrordesc_np(errno), errno, l->o.mem_path);
+}
+
+/* The regions follow from the size; a layout of another version would be another machine. */
+static int source_mapped(void *ctx, struct machine *m, struct err *e)
+{
+	struct snapshot_load *l = ctx;
+
+	if (l->info.region_count != m->mem.region_count)
+		return err_set(e, -EINVAL, "the memory was in %u regions, it would be in %u",
+			l->info.region_count, m->mem.region_count);
+	for (uint32_t i = 0; i < m->mem.region_count; i++)
+		if (l->info.regions[i].start != m->mem.regions[i].start.v ||
+			l->info.regions[i].size != m->mem.regions[i].size ||
+			l->info.regions[i].file_offset != m->mem.regions[i].file_offset)
+			return err_set(e, -EINVAL, "region %u of the memory was elsewhere", i);
+	return l->o.uffd ? uffd_hand_over(&l->uffd, &m->mem, l->o.mem_path, e) : 0;
+}
+
+static int source_restore(void *ctx, struct machine *m, struct err *e)
+{
+	return restore_machine(ctx, m, e);
+}
+
+const struct machine_source snapshot_source = {
+	.memory = source_memory,
+	.mapped = source_mapped,
+	.restore = source_restore,
+};

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Loading a snapshot: a machine in a new process that goes on where the saved one stood.
+ *
+ *	snapshot_load_open    reads and checks the state file; its configuration is then in l->config
+ *	the caller            parses that, puts other names into it, and gives it with
+ *	                      snapshot_source and l to machine_init, then machine_start
+ *	snapshot_load_close   after the VM
+ *
+ * Everything that can be refused is refused before a vCPU exists. The machine is paused then; its
+ * identity has changed already: a new VMGenID and VMClock generation are in guest memory and their
+ * interrupts are raised. Main thread.
+ */
+#pragma once
+
+#include "snapshot/image.h"
+#include "snapshot/uffd.h"
+#include "vmm/core/machine.h"
+
+struct snapshot_load_options {
+	const char *state_path; /* borrowed; these for the life of the load */
+	const char *mem_path;   /* memory file; or with uffd, the handler's socket */
+	bool uffd;
+	bool clock_realtime; /* the guest's wall clock jumps to now */
+	bool force;          /* load also if this CPU lacks features */
+};
+
+struct snapshot_load {
+	struct snapshot_load_options o;
+	char *config;  /* owned text */
+	uint8_t *data; /* owned: the state file */
+	struct snapshot_reader reader;
+	struct snapshot_info info;
+	struct cpuid_table cpuid;
+	struct uffd uffd;
+};
+
+/* *l is large: static, or on the heap. -errno: *e, and nothing is to be closed. */
+int snapshot_load_open(
+	struct snapshot_load *l, const struct snapshot_load_options *o, struct err *e) MUST_USE;
+void snapshot_load_close(struct snapshot_load *l);
+
+/* For machine_options; its context is the struct snapshot_load. */
+extern const struct machine_source snapshot_source;

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Sets of pages, and writing them. See pages.h. */
+#include "snapshot/pages.h"
+
+#include "vmm/base/check.h"
+#include "vmm/base/cleanup.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/falloc.h>
+
+#define PAGE          ((uint64_t)GMEM_PAGE_SIZE)
+#define WORD_BITS     64u
+#define PAGEMAP_BATCH 4096u
+#define RUN_MAX       (4 * MIB)
+
+/* Bits of an entry of /proc/self/pagemap. */
+#define PAGEMAP_PRESENT (1ull << 63)
+#define PAGEMAP_SWAPPED (1ull << 62)
+#define PAGEMAP_FILE    (1ull << 61) /* of a file, or shared */
+
+int page_set_init(struct page_set *s, const struct gmem *m, struct err *e)
+{
+	s->count = m->size / PAGE;
+	s->words = calloc(s->count / WORD_BITS + 1, sizeof(*s->words));
+	return s->words ? 0 : err_set_os(e, -ENOMEM, "the set of pages");
+}
+
+void page_set_fini(struct page_set *s)
+{
+	free(s->words);
+	*s = (struct page_set){0};
+}
+
+static bool set_has(const struct page_set *s, uint64_t page)
+{
+	return s->words[page / WORD_BITS] >> (page % WORD_BITS) & 1;
+}
+
+static void set_add(struct page_set *s, uint64_t first, uint64_t end)
+{
+	for (uint64_t p = first; p < MIN(end, s->count); p++)
+		s->words[p / WORD_BITS] |= (uint64_t)1 << (p % WORD_BITS);
+}
+
+/*
+ * What the file behind guest memory holds, but for its holes.
+ *
+ * #syscalls:main lseek
+ */
+static int pages_add_data(struct page_set *s, const struct gmem *m, struct err *e)
+{
+	uint64_t end = 0;
+
+	while (end < m->size) {
+		off_t data = lseek(m->fd, (off_t)end, SEEK_DATA);
+		off_t hole;
+
+		if (data < 0 && errno == ENXIO)
+			return 0;
+		hole = data < 0 ? -1 : lseek(m->fd, data, SEEK_HOLE);
+		if (hole < 0)
+			return err_set_os(e, -errno, "cannot find the data of guest memory");
+		set_add(s, (uint64_t)data / PAGE, ((uint64_t)hole + PAGE - 1) / PAGE);
+		end = (uint64_t)hole;
+	}
+	return 0;
+}
+
+/* Private pages of a region: those that are in memory, but not the file's, and those swapped out. */
+static int pages_scan_region(
+	struct page_set *s, const struct gmem *m, const struct gmem_region *r, int pagemap)
+{
+	static uint64_t entries[PAGEMAP_BATCH]; /* main thread only */
+	uint64_t first = (uintptr_t)gmem_host_addr(r->host) / PAGE;
+	uint64_t page = r->file_offset / PAGE;
+	bool anon = m->backing == GMEM_BACKING_ANON;
+
+	for (uint64_t done = 0, all = r->size / PAGE; done < all;) {
+		uint64_t want = MIN(all - done, (uint64_t)PAGEMAP_BATCH);
+		ssize_t n = pread(pagemap, entries, want * sizeof(entries[0]),
+			(off_t)((first + done) * sizeof(entries[0])));
+
+		if (n < (ssize_t)sizeof(entries[0]))
+			return -EIO;
+		want = (uint64_t)n / sizeof(entries[0]);
+		for (uint64_t i = 0; i < want; i++)
+			if ((entries[i] & PAGEMAP_SWAPPED) ||
+				((entries[i] & PAGEMAP_PRESENT) &&
+					(anon || !(entries[i] & PAGEMAP_FILE))))
+				set_add(s, page + done + i, page + done + i + 1);
+		done += want;
+	}
+	return 0;
+}
+
+/*
+ * The pages that this process has of its own. Where there is no /proc, as in some jails, all pages
+ * count: that is slow, but right.
+ *
+ * #syscalls:main openat pread64 close
+ */
+static void pages_add_private(struct page_set *s, const struct gmem *m)
+{
+	CLEANUP_FD
+	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	int rc = fd >= 0 ? 0 : -errno;
+
+	for (uint32_t i = 0; rc == 0 && i < m->region_count; i++)
+		rc = pages_scan_region(s, m, &m->regions[i], fd);
+	if (rc < 0)
+		set_add(s, 0, s->count);
+}
+
+/* Behind a userfaultfd any page may be there that we have not seen: reading it asks for it. */
+int pages_add_used(struct page_set *s, const struct gmem *m, struct err *e)
+{
+	if (m->backing == GMEM_BACKING_ANON) {
+		set_add(s, 0, s->count);
+		return 0;
+	}
+	if (m->backing == GMEM_BACKING_FILE)
+		pages_add_private(s, m);
+	return pages_add_data(s, m, e);
+}
+
+int pages_add_changed(struct page_set *s, const struct gmem *m, struct err *e)
+{
+	if (m->backing == GMEM_BACKING_MEMFD)
+		return pages_add_data(s, m, e);
+	pages_add_private(s, m);
+	return 0;
+}
+
+void pages_add_dirty(struct page_set *s, const struct gmem *m)
+{
+	for (uint64_t i = 0; i < (s->count + WORD_BITS - 1) / WORD_BITS; i++)
+		s->words[i] |= __atomic_load_n(&m->dirty[i], __ATOMIC_ACQUIRE);
+}
+
+/* ---- writing ---- */
+
+struct page_writer {
+	const struct page_set *set;
+	int fd;
+	bool merge;
+	struct pages_written *counts;
+};
+
+static bool page_is_zero(const void *page)
+{
+	const uint64_t *w = page;
+	uint64_t any = 0;
+
+	for (unsigned i = 0; i < GMEM_PAGE_SIZE / sizeof(*w); i += 8) {
+		any = w[i] | w[i + 1] | w[i + 2] | w[i + 3] | w[i + 4] | w[i + 5] | w[i + 6] |
+		      w[i + 7];
+		if (any)
+			return false;
+	}
+	return true;
+}
+
+/* #syscalls:main pwrite64 */
+static int writer_data(const struct page_writer *w, const char *from, uint64_t off, uint64_t len)
+{
+	while (len > 0) {
+		ssize_t n = pwrite(w->fd, from, MIN(len, (uint64_t)RUN_MAX), (off_t)off);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n < 0 ? -errno : -EIO;
+		from += n;
+		off += (uint64_t)n;
+		len -= (uint64_t)n;
+	}
+	return 0;
+}
+
+/* #syscalls:main fallocate:1=FALLOC_FL_PUNCH_HOLE|FALLOC_FL_KEEP_SIZE */
+static int writer_zeroes(const struct page_writer *w, const char *from, uint64_t off, uint64_t len)
+{
+	if (!w->merge)
+		return 0; /* the file is new: a hole already */
+	if (fallocate(w->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)off, (off_t)len) ==
+		0)
+		return 0;
+	return errno == EOPNOTSUPP ? writer_data(w, from, off, len) : -errno;
+}
+
+/* Pages [first, end) are in the set and in one region, whose byte 0 of the file is at base. */
+static int writer_run(const struct page_writer *w, const char *base, uint64_t first, uint64_t end)
+{
+	int rc = 0;
+
+	while (rc == 0 && first < end) {
+		bool zero = page_is_zero(base + first * PAGE);
+		uint64_t next = first + 1;
+
+		while (next < end && page_is_zero(base + next * PAGE) == zero)
+			next++;
+		if (zero)
+			rc = writer_zeroes(
+				w, base + first * PAGE, first * PAGE, (next - first) * PAGE);
+		else
+			rc = writer_data(
+				w, base + first * PAGE, first * PAGE, (next - first) * PAGE);
+		*(zero ? &w->counts->zeroes : &w->counts->pages) += next - first;
+		first = next;
+	}
+	return rc;
+}
+
+static int writer_region(const struct page_writer *w, const struct gmem_region *r)
+{
+	uint64_t first = r->file_offset / PAGE, end = first + r->size / PAGE;
+	const char *base = (const char *)gmem_host_addr(r->host) - r->file_offset;
+	int rc = 0;
+
+	while (rc == 0 && first < end) {
+		uint64_t next;
+
+		if (w->set->words[first / WORD_BITS] == 0) {
+			first = (first / WORD_BITS + 1) * WORD_BITS;
+			continue;
+		}
+		if (!set_has(w->set, first)) {
+			first++;
+			continue;
+		}
+		for (next = first + 1; next < end && set_has(w->set, next);)
+			next++;
+		rc = writer_run(w, base, first, next);
+		first = next;
+	}
+	return rc;
+}
+
+int pages_write(const struct page_set *s, const struct gmem *m, int fd, bool merge,
+	struct pages_written *ret, struct err *e)
+{
+	struct page_writer w = {.set = s, .fd = fd, .merge = merge, .counts = ret};
+	int rc = 0;
+
+	CHECK(s->count == m->size / PAGE);
+	*ret = (struct pages_written){0};
+	for (uint32_t i = 0; rc == 0 && i < m->region_count; i++)
+		rc = writer_region(&w, &m->regions[i]);
+	return rc == 0 ? 0 : err_set_os(e, rc, "cannot write the memory file");
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Which pages of guest memory go into a memory file, and their way into it. The file has guest RAM
+ * page by page at its offsets, the regions one after the other; pages of zeroes are holes.
+ *
+ * A set of pages has a bit for each 4 KiB of the memory file, lowest first. Main thread, with the
+ * guest paused.
+ */
+#pragma once
+
+#include "vmm/mem/gmem.h"
+
+struct page_set {
+	uint64_t *words; /* owned */
+	uint64_t count;  /* of pages */
+};
+
+int page_set_init(struct page_set *s, const struct gmem *m, struct err *e) MUST_USE;
+void page_set_fini(struct page_set *s);
+
+/* Adds every page that may be other than zero. */
+int pages_add_used(struct page_set *s, const struct gmem *m, struct err *e) MUST_USE;
+
+/*
+ * Adds every page that may have changed since the VM was started or loaded: for diffs of a VM
+ * whose writes are not tracked. More than needed, never less.
+ */
+int pages_add_changed(struct page_set *s, const struct gmem *m, struct err *e) MUST_USE;
+
+/* Adds the dirty bitmap of m. */
+void pages_add_dirty(struct page_set *s, const struct gmem *m);
+
+struct pages_written {
+	uint64_t pages; /* other than zero */
+	uint64_t zeroes;
+};
+
+/*
+ * Writes the pages of the set to the file, which has guest RAM's size. merge: the file holds older
+ * pages, so that zeroes have to be written, too, as holes where the file system can.
+ */
+int pages_write(const struct page_set *s, const struct gmem *m, int fd, bool merge,
+	struct pages_written *ret, struct err *e) MUST_USE;
