@@ -3,13 +3,13 @@
 # The terminal, given by script(1): raw while the VM runs, as before whatever happened.
 
 # on_tty FAKE-SCRIPT TYPED-WHEN-STARTED OPTION...: leaves stty's word in before, during and after,
-# and the status in status. The script must write `during`.
+# and the status in status. The script must write `during`. `exec`: ^C reaches every process of the
+# terminal, and the shell that script(1) starts, which is $SHELL or sh, may end by it.
 on_tty() {
 	local script=$1 typed=$2
 	shift 2
 	command -v script >/dev/null || skip "no script(1)"
 	cat >inner <<-END
-		trap : INT # of the terminal: it must not end this shell before it waits
 		stty -a >before
 		'$mayfly' run --vmm '$fake' --kernel kernel $* 2>err
 		echo \$? >status
@@ -20,7 +20,7 @@ on_tty() {
 		# shellcheck disable=SC2059
 		printf "$typed"
 		await status >&2
-	} | FAKE_VMM=$script timeout 30 script -qec "bash inner" /dev/null >out
+	} | FAKE_VMM=$script timeout 30 script -qec "exec bash inner" /dev/null >out
 	cmp before after || fail "the terminal is not as before"
 }
 
@@ -74,7 +74,7 @@ t_background_job_leaves_the_terminal_alone() {
 		stty -a >after
 	END
 	FAKE_VMM='say started; cat >typed; say "ended poweroff"; exit 0' \
-		timeout 20 script -qec "bash inner" /dev/null </dev/null >out
+		timeout 20 script -qec "exec bash inner" /dev/null </dev/null >out
 	cmp before after
 	equal "$(cat status)" 0
 	empty typed
