@@ -80,12 +80,17 @@ int runtime_claim(struct runtime_vm *vm, const char *name, struct err *e)
 
 int runtime_update(struct runtime_vm *vm, pid_t monitor, struct err *e)
 {
+	struct runtime_process now;
 	struct runtime_dir d;
-	int rc = runtime_dir_open(&d, true, e);
+	int rc;
 
+	runtime_process_get(&now, monitor);
+	if (now.pid == 0)
+		return 0; /* it has ended already, and so will the entry */
+	rc = runtime_dir_open(&d, true, e);
 	if (rc < 0)
 		return rc;
-	runtime_process_get(&vm->monitor, monitor);
+	vm->monitor = now;
 	rc = runtime_dir_write(&d, vm, e);
 	runtime_dir_close(&d);
 	return rc;

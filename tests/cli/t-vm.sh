@@ -106,7 +106,7 @@ t_name_of_a_killed_run_is_free_at_once() {
 	wait "$pid" || true
 	until_true sh -c "! kill -0 $(cat vmm-pid)"
 	status_of 0 run_fake 'say started; say "ended poweroff"; exit 0' --name one
-	[ -z "$(ls "$XDG_RUNTIME_DIR/mayfly")" ]
+	equal "$(ls "$XDG_RUNTIME_DIR/mayfly")" ""
 }
 
 # A later process may have got the pid of an entry: its start time is another.
@@ -303,7 +303,7 @@ t_real_vm_is_paused_inspected_and_stopped() {
 	jq -e '.[0] | .exits >= 0 and .cpu_ms >= 0' out
 	status_of 0 "$mayfly" stop real
 	wait "$pid" || [ $? -eq 137 ]
-	[ -z "$(ls "$XDG_RUNTIME_DIR/mayfly")" ]
+	equal "$(ls "$XDG_RUNTIME_DIR/mayfly")" ""
 }
 
 t_ps_does_not_hang_with_a_monitor() {

@@ -160,3 +160,20 @@ t_log_format_json_makes_every_line_an_object() {
 		any(.level == "ERROR") and any(.message | startswith("Shutting down VM"))' lines >/dev/null ||
 		fail "$(cat lines)"
 }
+
+# strace turns one call of the monitor into another, before its filter sees it.
+t_s12_22_filtered_call_is_logged_counted_and_ends_the_process() {
+	command -v strace >/dev/null || fail "no strace: tools/deps"
+	start --metrics-path metrics
+	boot
+	for task in "/proc/$pid/task/"*; do
+		has "$task/status" '^Seccomp:[[:space:]]2$'
+	done
+	strace -qq -o trace -e inject=epoll_wait,epoll_pwait,epoll_pwait2:syscall=getpgrp -p "$pid" &
+	echo $! >>pids
+	await grep -q TracerPid:.[1-9] "/proc/$pid/status"
+	api GET / || true
+	ends 148
+	has out 'Shutting down VM after intercepting a bad syscall \(111\)'
+	json '.seccomp.num_faults == 1' "$(tail -n 1 metrics)"
+}

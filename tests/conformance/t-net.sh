@@ -2,11 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 # Network interfaces, with taps in a network namespace of the monitor's own: §1.4, §12 lines 12 and 13.
 
-# start_net: as start, where the taps tap0 and tap1 are there.
+# start_net [SETUP]: as start, where the taps tap0 and tap1 are there, and after the commands of SETUP.
 start_net() {
 	[ "$(id -u)" -eq 0 ] || skip "making a tap needs root"
 	[ -w /dev/net/tun ] || skip "/dev/net/tun is missing"
-	unshare -n bash -c 'ip tuntap add tap0 mode tap && ip tuntap add tap1 mode tap && exec "$@"' \
+	unshare -n bash -c "ip tuntap add tap0 mode tap && ip tuntap add tap1 mode tap && ${1:-:} &&
+		exec \"\$@\"" \
 		bash "$vmm" --api-sock api >out 2>err </dev/null &
 	pid=$!
 	echo "$pid" >>pids
@@ -105,4 +106,21 @@ t_fields_of_mmds_config() {
 	ok PATCH /mmds '{"c":"d"}'
 	ok GET /mmds
 	json '. == {"a":"b","c":"d"}'
+}
+
+t_s12_19_net_aggregate_is_the_sum_of_the_interfaces() {
+	local tick=$payloads/net_ping.elf total
+	start_net 'ip addr add 10.11.12.1/24 dev tap0 && ip link set tap0 up'
+	ok PUT /metrics "{\"metrics_path\":\"$PWD/metrics\"}"
+	args="payload.first=1 payload.last=1" boot \
+		'PUT /network-interfaces/a {"iface_id":"a","host_dev_name":"tap0","guest_mac":"02:00:00:00:00:01"}' \
+		'PUT /network-interfaces/b {"iface_id":"b","host_dev_name":"tap1","guest_mac":"02:00:00:00:00:02"}'
+	ends 0
+	total=$(jq -s 'map([.net, .net_a, .net_b] | map(del(.tap_write_agg.min_us, .tap_write_agg.max_us))) | {
+		sums: (map(.[0].tx_packets_count) | add), a: (map(.[1].tx_packets_count) | add),
+		equal: all(.[0] as $n | .[1] as $a | .[2] as $b | $n | keys | all(. as $k |
+			if $k == "tap_write_agg" then $n[$k].sum_us == $a[$k].sum_us + $b[$k].sum_us
+			else $n[$k] == $a[$k] + $b[$k] end))}' metrics)
+	json '.sums > 0 and .sums == .a and .equal' "$total"
+	json '.net.tap_write_agg | .min_us == 0 and .max_us == 0' "$(tail -n 1 metrics)"
 }
