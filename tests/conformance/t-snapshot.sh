@@ -1,0 +1,123 @@
+# shellcheck shell=bash disable=SC2154
+# SPDX-License-Identifier: Apache-2.0
+# Snapshots as the API's clients see them: §1.4, §4.2, §4.3, §12 lines 4, 23 and 25. That what is saved is
+# also restored is for tests/snapshot.
+
+# saved: leaves a state file s and a memory file m, and no monitor.
+saved() {
+	start
+	boot
+	ok PATCH /vm '{"state":"Paused"}'
+	ok PUT /snapshot/create '{"snapshot_path":"s","mem_file_path":"m"}'
+	kill "$pid"
+	await is_gone "$pid"
+	wait "$pid" || true
+	hang_up
+	rm -f api
+}
+
+t_fields_of_a_snapshot_to_create() {
+	start
+	boot
+	bad 'Paused' PUT /snapshot/create '{"snapshot_path":"s","mem_file_path":"m"}'
+	[ ! -e s ] && [ ! -e m ]
+	ok PATCH /vm '{"state":"Paused"}'
+	rows PUT /snapshot/create <<-'ROWS'
+		{"snapshot_path":"s","mem_file_path":"m"}|204
+		{"snapshot_path":"s","mem_file_path":"m","snapshot_type":"Full"}|204
+		{"snapshot_path":"s2","mem_file_path":"m2","snapshot_type":"Diff"}|204
+		{}|missing field `snapshot_path`
+		{"mem_file_path":"m"}|missing field `snapshot_path`
+		{"snapshot_path":"s","mem_file_path":5}|invalid type
+		{"snapshot_path":"s","mem_file_path":"m","snapshot_type":"Half"}|unknown variant `Half`
+		{"snapshot_path":"s","mem_file_path":"m","version":"1.0"}|unknown field `version`
+		{"snapshot_path":"s","mem_file_path":"no/m"}|No such file or directory (os error 2)
+		{"snapshot_path":"no/s","mem_file_path":"m"}|No such file or directory (os error 2)
+		{"snapshot_path":"","mem_file_path":"m"}|snapshot_path
+	ROWS
+	# full length, and the state can still be resumed
+	[ "$(stat -c %s m)" -eq 33554432 ] && [ "$(stat -c %s m2)" -eq 33554432 ]
+	ok PATCH /vm '{"state":"Resumed"}'
+	n=$(grep -c '^tick' out)
+	await grep -q "^tick $((n + 5))" out
+}
+
+t_fields_of_a_snapshot_to_load() {
+	saved
+	start
+	rows PUT /snapshot/load <<-'ROWS'
+		{}|missing field `snapshot_path`
+		{"snapshot_path":"s"}|mem_backend
+		{"snapshot_path":"s","mem_file_path":"m","mem_backend":{"backend_type":"File","backend_path":"m"}}|mem_backend
+		{"snapshot_path":"s","mem_backend":{"backend_type":"Disk","backend_path":"m"}}|unknown variant `Disk`
+		{"snapshot_path":"s","mem_backend":{"backend_type":"File"}}|missing field `backend_path`
+		{"snapshot_path":"s","mem_backend":{"backend_type":"File","backend_path":"m"},"x":1}|unknown field `x`
+		{"snapshot_path":"s","mem_backend":{"backend_type":"File","backend_path":"m"},"resume_vm":1}|invalid type
+		{"snapshot_path":"s","mem_backend":{"backend_type":"File","backend_path":"m"},"huge_pages":"3M"}|unknown variant `3M`
+		{"snapshot_path":"s","mem_backend":{"backend_type":"File","backend_path":"m"},"network_overrides":[{"iface_id":"a"}]}|host_dev_name
+	ROWS
+	# A body that is refused leaves the process as it was.
+	ok PUT /snapshot/load '{"snapshot_path":"s","mem_backend":{"backend_type":"File","backend_path":"m"},"resume_vm":true}'
+	ok GET /
+	json '.state == "Running"'
+	await grep -q '^tick' out
+	bad 'not supported after starting' PUT /snapshot/load '{"snapshot_path":"s","mem_file_path":"m"}'
+}
+
+t_snapshot_is_loaded_into_a_new_process_only() {
+	saved
+	start
+	ok PUT /machine-config '{"vcpu_count":1,"mem_size_mib":128}'
+	bad 'Loading a microVM snapshot not allowed after configuring boot-specific resources' \
+		PUT /snapshot/load '{"snapshot_path":"s","mem_file_path":"m"}'
+	ok GET /
+	json '.state == "Not started"'
+}
+
+t_s12_4_describe_snapshot_prints_on_stdout_only() {
+	saved
+	"$vmm" --describe-snapshot s >said 2>errors
+	[ -s said ] && [ ! -s errors ]
+	"$vmm" --snapshot-version >version
+	[ "$(head -n 1 said)" = "$(head -n 1 version)" ]
+}
+
+# refused TEXT SED...: a load of the files, once damaged, answers TEXT and ends the process with status 1.
+refused() {
+	local text=$1
+	start
+	bad "$text" PUT /snapshot/load '{"snapshot_path":"s","mem_backend":{"backend_type":"File","backend_path":"m"}}'
+	ends 1
+	hang_up
+	rm -f api
+}
+
+t_s12_23_failed_load_answers_with_all_causes_and_ends_the_process() {
+	saved
+	mv m m.kept
+	refused 'Load snapshot error: Failed to restore from snapshot: Failed to load guest memory: Error creating guest memory from file: Failed to load guest memory: No such file or directory (os error 2)'
+	head -c 4096 m.kept >m
+	refused 'm'
+	mv m.kept m
+	mv s s.kept
+	refused 'No such file or directory (os error 2)'
+	: >s
+	refused 'too short'
+	head -c 100 s.kept >s
+	refused 'Load snapshot error'
+	mv s.kept s
+	start
+	ok PUT /snapshot/load '{"snapshot_path":"s","mem_backend":{"backend_type":"File","backend_path":"m"}}'
+}
+
+t_s11_state_pause_and_create_have_latencies() {
+	start --metrics-path metrics
+	boot
+	ok PATCH /vm '{"state":"Paused"}'
+	ok PUT /snapshot/create '{"snapshot_path":"s","mem_file_path":"m"}'
+	ok PUT /snapshot/create '{"snapshot_path":"s","mem_file_path":"m","snapshot_type":"Diff"}'
+	ok PATCH /vm '{"state":"Resumed"}'
+	ok PUT /actions '{"action_type":"FlushMetrics"}'
+	json '.latencies_us | .pause_vm > 0 and .resume_vm > 0 and .full_create_snapshot > 0
+		and .diff_create_snapshot > 0 and .vmm_full_create_snapshot > 0' "$(tail -n 1 metrics)"
+}
