@@ -21,7 +21,9 @@ int controller_init(struct controller *c, const struct controller_config *o, str
 	c->o = *o;
 	vm_config_init(&c->config);
 	rc = metrics_add_api(o->metrics, &c->counters, e);
-	return rc == 0 ? metrics_add_latencies(o->metrics, &c->latencies, e) : rc;
+	if (rc == 0)
+		rc = metrics_add_latencies(o->metrics, &c->latencies, e);
+	return rc == 0 ? metrics_add_restore(o->metrics, &c->restore, e) : rc;
 }
 
 void controller_fini(struct controller *c)

@@ -52,6 +52,7 @@ struct controller {
 	struct net_backend *taps[VM_CONFIG_NETS_MAX];
 	struct metrics_api counters;
 	struct metrics_latencies latencies;
+	struct metrics_restore restore;
 	union controller_parsed {
 		struct vm_config vm;
 		struct vm_drive_config drive;

@@ -198,6 +198,7 @@ int controller_restore(struct controller *c, const struct api_snapshot_load *b, 
 		.uffd = b->has_backend && b->backend.uffd,
 		.clock_realtime = b->clock_realtime,
 		.force = b->force,
+		.phases = &c->restore,
 	};
 	int rc = snapshot_load_open(&load, &o, e);
 

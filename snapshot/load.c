@@ -39,6 +39,15 @@ static int load_parse(struct snapshot_load *l, size_t len, struct err *e)
 	return rc == 0 ? load_config_text(l, e) : rc;
 }
 
+void load_phase(struct snapshot_load *l, struct latency *to)
+{
+	uint64_t now = clock_mono_ns();
+
+	if (to)
+		latency_add(to, now - l->phase_ns);
+	l->phase_ns = now;
+}
+
 int snapshot_load_open(
 	struct snapshot_load *l, const struct snapshot_load_options *o, struct err *e)
 {
@@ -49,6 +58,7 @@ int snapshot_load_open(
 	memset(l, 0, sizeof(*l));
 	l->o = *o;
 	l->uffd = UFFD_NONE;
+	load_phase(l, NULL);
 	rc = io_read_file(o->state_path, SNAPSHOT_FILE_MAX, &data, &len, e);
 	if (rc < 0)
 		return err_wrap(e, "Failed to get snapshot state from file");
@@ -58,6 +68,7 @@ int snapshot_load_open(
 		snapshot_load_close(l);
 		return err_wrap(e, "Failed to get snapshot state from file: %s", o->state_path);
 	}
+	load_phase(l, o->phases ? &o->phases->state_file_agg : NULL);
 	return 0;
 }
 
@@ -126,7 +137,14 @@ static int source_mapped(void *ctx, struct machine *m, struct err *e)
 			l->info.regions[i].size != m->mem.regions[i].size ||
 			l->info.regions[i].file_offset != m->mem.regions[i].file_offset)
 			return err_set(e, -EINVAL, "region %u of the memory was elsewhere", i);
-	return l->o.uffd ? uffd_hand_over(&l->uffd, &m->mem, l->o.mem_path, e) : 0;
+	if (l->o.uffd) {
+		int rc = uffd_hand_over(&l->uffd, &m->mem, l->o.mem_path, e);
+
+		if (rc < 0)
+			return rc;
+	}
+	load_phase(l, l->o.phases ? &l->o.phases->memory_agg : NULL);
+	return 0;
 }
 
 static int source_restore(void *ctx, struct machine *m, struct err *e)

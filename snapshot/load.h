@@ -16,6 +16,7 @@
 #include "snapshot/image.h"
 #include "snapshot/uffd.h"
 #include "vmm/core/machine.h"
+#include "vmm/core/metrics_sources.h"
 
 struct snapshot_load_options {
 	const char *state_path; /* borrowed; these for the life of the load */
@@ -23,6 +24,7 @@ struct snapshot_load_options {
 	bool uffd;
 	bool clock_realtime; /* the guest's wall clock jumps to now */
 	bool force;          /* load also if this CPU lacks features */
+	struct metrics_restore *phases; /* borrowed: takes how long each phase took; or NULL */
 };
 
 struct snapshot_load {
@@ -33,6 +35,7 @@ struct snapshot_load {
 	struct snapshot_info info;
 	struct cpuid_table cpuid;
 	struct uffd uffd;
+	uint64_t phase_ns; /* when the present phase began */
 };
 
 /* *l is large: static, or on the heap. -errno: *e, and nothing is to be closed. */

@@ -208,12 +208,16 @@ static int restore_clock(struct snapshot_load *l, struct machine *m, struct err 
 
 int restore_machine(struct snapshot_load *l, struct machine *m, struct err *e)
 {
+	struct metrics_restore *phases = l->o.phases;
 	int rc;
 
-	if ((rc = restore_check_devices(l, m, e)) < 0 || (rc = restore_vcpus(l, m, e)) < 0 ||
-		(rc = restore_legacy(l, m, e)) < 0 || (rc = restore_devices(l, m, e)) < 0 ||
+	if ((rc = restore_check_devices(l, m, e)) < 0 || (rc = restore_vcpus(l, m, e)) < 0)
+		return rc;
+	load_phase(l, phases ? &phases->vcpus_agg : NULL);
+	if ((rc = restore_legacy(l, m, e)) < 0 || (rc = restore_devices(l, m, e)) < 0 ||
 		(rc = restore_clock(l, m, e)) < 0 || (rc = restore_identity(m, e)) < 0)
 		return rc;
+	load_phase(l, phases ? &phases->devices_agg : NULL);
 	m->paused = true;
 	return 0;
 }

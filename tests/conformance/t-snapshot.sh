@@ -121,3 +121,16 @@ t_s11_state_pause_and_create_have_latencies() {
 	json '.latencies_us | .pause_vm > 0 and .resume_vm > 0 and .full_create_snapshot > 0
 		and .diff_create_snapshot > 0 and .vmm_full_create_snapshot > 0' "$(tail -n 1 metrics)"
 }
+
+t_restore_phases_are_on_the_page_of_metrics() {
+	local phase
+	saved
+	start --metrics-path metrics
+	ok PUT /snapshot/load '{"snapshot_path":"s","mem_backend":{"backend_type":"File","backend_path":"m"}}'
+	raw 1 'GET /metrics HTTP/1.1\r\n\r\n' >got
+	for phase in state_file memory vcpus devices; do
+		has got "^mayfly_restore_${phase}_seconds_count 1"
+		has got "^mayfly_restore_${phase}_seconds_sum [0-9.e-]*[1-9]"
+	done
+	json 'has("restore") | not' "$(tail -n 1 metrics)"
+}

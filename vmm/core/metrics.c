@@ -264,7 +264,8 @@ static int metrics_make_line(struct metrics *m)
 	metrics_put_number(m, "{", "utc_timestamp_ms", clock_real_ns() / CLOCK_NS_PER_MS);
 	metrics_put(m, m->extra);
 	for (uint32_t i = 0; i < metrics_group_count; i++)
-		metrics_put_sources(m, &metrics_groups[i]);
+		if (!metrics_groups[i].page_only)
+			metrics_put_sources(m, &metrics_groups[i]);
 	metrics_put(m, "}\n");
 	return m->line_len < sizeof(m->line) ? 0 : -ENOSPC;
 }

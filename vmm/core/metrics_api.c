@@ -106,6 +106,18 @@ int metrics_add_latencies(struct metrics *m, const struct metrics_latencies *l, 
 		m, "latencies_us", NULL, latency_fields, NELEM(latency_fields), l, e);
 }
 
+static const struct metrics_field restore_fields[] = {
+	METRICS_FIELD(struct metrics_restore, state_file_agg),
+	METRICS_FIELD(struct metrics_restore, memory_agg),
+	METRICS_FIELD(struct metrics_restore, vcpus_agg),
+	METRICS_FIELD(struct metrics_restore, devices_agg),
+};
+
+int metrics_add_restore(struct metrics *m, const struct metrics_restore *r, struct err *e)
+{
+	return metrics_register(m, "restore", NULL, restore_fields, NELEM(restore_fields), r, e);
+}
+
 static const struct metrics_field mmds_fields[] = {
 	METRICS_FIELD(struct metrics_mmds, rx_accepted),
 	METRICS_FIELD(struct metrics_mmds, rx_accepted_err),

@@ -270,6 +270,13 @@ static const struct metrics_key vcpu_keys[] = {
 	AGG("exit_mmio_write_agg"),
 };
 
+static const struct metrics_key restore_keys[] = {
+	AGG("state_file_agg"),
+	AGG("memory_agg"),
+	AGG("vcpus_agg"),
+	AGG("devices_agg"),
+};
+
 static const struct metrics_key vhost_user_block_keys[] = {
 	DELTA("activate_fails"),
 	DELTA("cfg_fails"),
@@ -327,6 +334,12 @@ const struct metrics_group metrics_groups[] = {
 	GROUP("patch_api_requests", patch_api_keys),
 	GROUP("pmem", pmem_keys),
 	GROUP("put_api_requests", put_api_keys),
+	{
+		.name = "restore",
+		.page_only = true,
+		.key_count = NELEM(restore_keys),
+		.keys = restore_keys,
+	},
 	GROUP("seccomp", seccomp_keys),
 	GROUP("signals", signals_keys),
 	GROUP("uart", uart_keys),

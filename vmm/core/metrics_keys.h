@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The groups and keys of a metrics line: Firecracker's, all of them, because clients check lines
- * against a closed list. What no device has registered is printed as zero.
+ * against a closed list. What no device has registered is printed as zero. Groups of our own are
+ * page_only.
  */
 #pragma once
 
@@ -23,6 +24,7 @@ struct metrics_key {
 struct metrics_group {
 	const char *name;
 	bool instances_only; /* no group of that name, only name_ID for each registered source */
+	bool page_only;      /* on the Prometheus page, not in a line */
 	uint32_t key_count;
 	const struct metrics_key *keys;
 };

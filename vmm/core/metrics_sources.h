@@ -58,6 +58,14 @@ struct metrics_latencies {
 	uint64_t vmm_pause_vm, vmm_resume_vm;
 };
 
+/* Group restore: the phases of loading a snapshot, from its start to a paused machine. */
+struct metrics_restore {
+	struct latency state_file_agg; /* reading, checking, parsing */
+	struct latency memory_agg;     /* the VM up to its memory, the CPU check included */
+	struct latency vcpus_agg;      /* vCPUs and devices made, and the vCPUs' state in them */
+	struct latency devices_agg;    /* the devices' state in them, the clocks, the identity */
+};
+
 /* *word = microseconds since start_ns (clock_mono_ns), at least 1: clients take 0 for "never". */
 void metrics_latency_set(uint64_t *word, uint64_t start_ns);
 
@@ -71,6 +79,8 @@ struct metrics_mmds {
 int metrics_add_api(struct metrics *m, const struct metrics_api *a, struct err *e) MUST_USE;
 int metrics_add_latencies(
 	struct metrics *m, const struct metrics_latencies *l, struct err *e) MUST_USE;
+int metrics_add_restore(
+	struct metrics *m, const struct metrics_restore *r, struct err *e) MUST_USE;
 int metrics_add_mmds(struct metrics *m, const struct metrics_mmds *c, struct err *e) MUST_USE;
 int metrics_add_process(struct metrics *m, const struct metrics_process *p, struct err *e) MUST_USE;
 
