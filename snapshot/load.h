@@ -22,8 +22,8 @@ struct snapshot_load_options {
 	const char *state_path; /* borrowed; these for the life of the load */
 	const char *mem_path;   /* memory file; or with uffd, the handler's socket */
 	bool uffd;
-	bool clock_realtime; /* the guest's wall clock jumps to now */
-	bool force;          /* load also if this CPU lacks features */
+	bool clock_realtime;            /* the guest's wall clock jumps to now */
+	bool force;                     /* load also if this CPU lacks features */
 	struct metrics_restore *phases; /* borrowed: takes how long each phase took; or NULL */
 };
 

@@ -79,8 +79,7 @@ struct metrics_mmds {
 int metrics_add_api(struct metrics *m, const struct metrics_api *a, struct err *e) MUST_USE;
 int metrics_add_latencies(
 	struct metrics *m, const struct metrics_latencies *l, struct err *e) MUST_USE;
-int metrics_add_restore(
-	struct metrics *m, const struct metrics_restore *r, struct err *e) MUST_USE;
+int metrics_add_restore(struct metrics *m, const struct metrics_restore *r, struct err *e) MUST_USE;
 int metrics_add_mmds(struct metrics *m, const struct metrics_mmds *c, struct err *e) MUST_USE;
 int metrics_add_process(struct metrics *m, const struct metrics_process *p, struct err *e) MUST_USE;
 
