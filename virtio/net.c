@@ -110,8 +110,10 @@ static void net_arm(struct net *n)
 	rc = n->backend->ops->set_offloads(n->backend, offloads);
 	if (rc == 0)
 		rc = net_set_pairs(n, n->st.active_pairs);
-	if (rc == 0)
+	if (rc == 0) {
+		net_announce(n);
 		return;
+	}
 	counter_add(&n->counters.activate_fails, 1);
 	if (net_backend_lost(rc))
 		net_link_lost(n, rc);
@@ -272,6 +274,7 @@ static int net_load(struct virtio_dev *d, const void *state, struct err *e)
 			"saved",
 			n->iface_id);
 	n->st = *s;
+	n->announce_due = s->has_mac;
 	rate_limiter_resume(&n->rx_limiter, clock_mono_ns());
 	rate_limiter_resume(&n->tx_limiter, clock_mono_ns());
 	return 0;

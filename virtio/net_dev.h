@@ -98,6 +98,7 @@ struct net {
 	char *iface_id;                /* owned */
 	bool armed;                    /* the back end knows what the driver accepted */
 	bool link_up;
+	bool announce_due; /* loaded, and the world has not been told yet */
 	struct net_pair pairs[NET_PAIRS_MAX];
 	struct rate_limiter rx_limiter, tx_limiter;
 	struct rate_timer rx_timer, tx_timer;
@@ -143,6 +144,9 @@ size_t net_divert_rx(struct net *n);
 void net_divert_flush(struct net *n);
 
 void net_ctrl_run(struct net *n, uint16_t q);
+
+/* Tells the world where the guest's address is now, if that is due. Over an armed back end. */
+void net_announce(struct net *n);
 
 /* Brings the watched events in line with rx_wanted and tx_blocked. */
 void net_watch(struct net_pair *p);

@@ -267,6 +267,52 @@ static void state_round_trips_and_is_checked(void **state)
 	assert_non_null(strstr(e.msg, "eth0"));
 }
 
+/* What bridges learn the guest's new place from: once, by the first kick after a load. */
+static void a_restored_guest_is_announced_once(void **state)
+{
+	static const uint8_t start[] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02, 0xaa, 0xbb, 0xcc,
+		0xdd, 0x55, 0x80, 0x35, 0, 1, 8, 0, 6, 4, 0, 3, 0x02, 0xaa, 0xbb, 0xcc, 0xdd, 0x55};
+	struct net_state saved = *(struct net_state *)rig.dev->state;
+	unsigned char got[256];
+	struct err e;
+
+	(void)state;
+	saved.mac[5] = 0x55;
+	assert_int_equal(rig.dev->ops->load(rig.dev, &saved, &e), 0);
+	net_rig_start(&rig, rig.dev->features);
+	(void)net_rig_post(&rig, NET_RIG_RX, 1, 2048);
+	assert_int_equal(net_rig_sent(&rig, 0, got, sizeof(got)), HDR + 60);
+	for (unsigned i = 0; i < HDR; i++)
+		assert_int_equal(got[i], 0);
+	assert_memory_equal(got + HDR, start, sizeof(start));
+	assert_memory_equal(got + HDR + 32, saved.mac, sizeof(saved.mac));
+	(void)net_rig_post(&rig, NET_RIG_RX, 1, 2048);
+	assert_int_equal(net_rig_sent(&rig, 0, got, sizeof(got)), -1);
+}
+
+static void a_guest_that_starts_is_not_announced(void **state)
+{
+	unsigned char got[256];
+
+	(void)state;
+	net_rig_start(&rig, rig.dev->features);
+	(void)net_rig_post(&rig, NET_RIG_RX, 1, 2048);
+	assert_int_equal(net_rig_sent(&rig, 0, got, sizeof(got)), -1);
+}
+
+static void a_restored_guest_of_unknown_address_is_not_announced(void **state)
+{
+	struct net_state saved = *(struct net_state *)rig.dev->state;
+	unsigned char got[256];
+	struct err e;
+
+	(void)state;
+	assert_int_equal(rig.dev->ops->load(rig.dev, &saved, &e), 0);
+	net_rig_start(&rig, rig.dev->features);
+	(void)net_rig_post(&rig, NET_RIG_RX, 1, 2048);
+	assert_int_equal(net_rig_sent(&rig, 0, got, sizeof(got)), -1);
+}
+
 #define T(f)       cmocka_unit_test_setup_teardown(f, setup, teardown)
 #define T_PLAIN(f) cmocka_unit_test_setup_teardown(f, setup_plain, teardown)
 
@@ -285,6 +331,9 @@ int main(void)
 		T(segmentation_without_checksums_is_not_asked_for),
 		T_PLAIN(limited_frames_wait_and_then_pass_both_ways),
 		T(state_round_trips_and_is_checked),
+		T(a_restored_guest_is_announced_once),
+		T(a_guest_that_starts_is_not_announced),
+		T_PLAIN(a_restored_guest_of_unknown_address_is_not_announced),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
