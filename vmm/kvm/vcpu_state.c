@@ -4,6 +4,7 @@
 
 #include "vmm/base/check.h"
 
+#include <asm/kvm_para.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -107,6 +108,15 @@ int vcpu_state_save(int fd, uint32_t xsave_size, const uint32_t *msr_indices, ui
 	return 0;
 }
 
+/*
+ * To set these is to ask KVM for the wall clock anew, which it would tell from a kvm-clock that has
+ * not been set yet. What the guest once asked for is in its memory, and goes with that.
+ */
+static bool vcpu_msr_acts(uint32_t index)
+{
+	return index == MSR_KVM_WALL_CLOCK || index == MSR_KVM_WALL_CLOCK_NEW;
+}
+
 static int vcpu_load_msrs(int fd, const struct vcpu_state *s, struct err *e)
 {
 	union vcpu_msr_buf buf;
@@ -114,16 +124,17 @@ static int vcpu_load_msrs(int fd, const struct vcpu_state *s, struct err *e)
 	int set;
 
 	memset(&buf.head, 0, sizeof(buf.head));
-	buf.head.nmsrs = s->msr_count;
+	buf.head.nmsrs = 0;
 	for (uint32_t i = 0; i < s->msr_count; i++)
-		entries[i] =
-			(struct kvm_msr_entry){.index = s->msrs[i].index, .data = s->msrs[i].value};
+		if (!vcpu_msr_acts(s->msrs[i].index))
+			entries[buf.head.nmsrs++] = (struct kvm_msr_entry){
+				.index = s->msrs[i].index, .data = s->msrs[i].value};
 	set = VCPU_IOCTL(fd, KVM_SET_MSRS, &buf, e);
 	if (set < 0)
 		return set;
-	if ((uint32_t)set < s->msr_count)
+	if ((uint32_t)set < buf.head.nmsrs)
 		return err_set(e, -EINVAL, "vCPU state: KVM refused MSR 0x%x = 0x%llx",
-			s->msrs[set].index, (unsigned long long)s->msrs[set].value);
+			entries[set].index, (unsigned long long)entries[set].data);
 	return 0;
 }
 
