@@ -43,6 +43,9 @@ bool snapshot_section_known(uint32_t id);
 /* Decodes every section that this version knows, and checks it by itself. 0 or -EINVAL. */
 int snapshot_verify(const struct snapshot_reader *r, struct err *e) MUST_USE;
 
+/* How to decode a section. NULL: its bytes have another form, or the id is not known. */
+const struct field_table *snapshot_section_table(uint32_t id);
+
 /* The section of a device class by its ops' name, or 0. */
 uint32_t snapshot_section_of_class(const char *class_name);
 

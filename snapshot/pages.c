@@ -143,7 +143,7 @@ void pages_add_dirty(struct page_set *s, const struct gmem *m)
 struct page_writer {
 	const struct page_set *set;
 	int fd;
-	bool merge;
+	enum pages_mode mode;
 	struct pages_written *counts;
 };
 
@@ -181,8 +181,10 @@ static int writer_data(const struct page_writer *w, const char *from, uint64_t o
 /* #syscalls:main fallocate:1=FALLOC_FL_PUNCH_HOLE|FALLOC_FL_KEEP_SIZE */
 static int writer_zeroes(const struct page_writer *w, const char *from, uint64_t off, uint64_t len)
 {
-	if (!w->merge)
-		return 0; /* the file is new: a hole already */
+	if (w->mode == PAGES_FULL)
+		return 0; /* a hole already */
+	if (w->mode == PAGES_DIFF)
+		return writer_data(w, from, off, len);
 	if (fallocate(w->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)off, (off_t)len) ==
 		0)
 		return 0;
@@ -237,10 +239,10 @@ static int writer_region(const struct page_writer *w, const struct gmem_region *
 	return rc;
 }
 
-int pages_write(const struct page_set *s, const struct gmem *m, int fd, bool merge,
+int pages_write(const struct page_set *s, const struct gmem *m, int fd, enum pages_mode mode,
 	struct pages_written *ret, struct err *e)
 {
-	struct page_writer w = {.set = s, .fd = fd, .merge = merge, .counts = ret};
+	struct page_writer w = {.set = s, .fd = fd, .mode = mode, .counts = ret};
 	int rc = 0;
 
 	CHECK(s->count == m->size / PAGE);

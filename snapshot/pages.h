@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Which pages of guest memory go into a memory file, and their way into it. The file has guest RAM
- * page by page at its offsets, the regions one after the other; pages of zeroes are holes.
+ * page by page at its offsets, the regions one after the other; pages of zeroes are holes, but in a
+ * diff that is not merged yet.
  *
  * A set of pages has a bit for each 4 KiB of the memory file, lowest first. Main thread, with the
  * guest paused.
@@ -35,9 +36,12 @@ struct pages_written {
 	uint64_t zeroes;
 };
 
-/*
- * Writes the pages of the set to the file, which has guest RAM's size. merge: the file holds older
- * pages, so that zeroes have to be written, too, as holes where the file system can.
- */
-int pages_write(const struct page_set *s, const struct gmem *m, int fd, bool merge,
+enum pages_mode {
+	PAGES_FULL,  /* the file is new and stands for itself: pages of zeroes are holes */
+	PAGES_DIFF,  /* the file is new and will be merged: a hole means "not changed" */
+	PAGES_MERGE, /* the file holds older pages: pages of zeroes become holes where they can */
+};
+
+/* Writes the pages of the set to the file, which has guest RAM's size. */
+int pages_write(const struct page_set *s, const struct gmem *m, int fd, enum pages_mode mode,
 	struct pages_written *ret, struct err *e) MUST_USE;

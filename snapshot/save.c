@@ -84,6 +84,7 @@ static int save_memory(struct save_memory *s, struct machine *m,
 	const struct snapshot_save_options *o, struct pages_written *ret, struct err *e)
 {
 	struct page_set set = {0};
+	enum pages_mode mode = o->diff ? PAGES_DIFF : PAGES_FULL;
 	int rc = page_set_init(&set, &m->mem, e);
 
 	if (rc == 0)
@@ -91,7 +92,8 @@ static int save_memory(struct save_memory *s, struct machine *m,
 	if (rc == 0)
 		rc = save_open_memory(s, m, o, e);
 	if (rc == 0)
-		rc = pages_write(&set, &m->mem, s->fd, s->merge_fd >= 0, ret, e);
+		rc = pages_write(
+			&set, &m->mem, s->fd, s->merge_fd >= 0 ? PAGES_MERGE : mode, ret, e);
 	page_set_fini(&set);
 	if (rc == 0 && fsync(s->fd) < 0)
 		rc = err_set_os(e, -errno, "fsync");

@@ -120,8 +120,7 @@ uint32_t snapshot_section_of_class(const char *class_name)
 	return 0;
 }
 
-/* NULL: bytes of another form. */
-static const struct field_table *section_table(uint32_t id)
+const struct field_table *snapshot_section_table(uint32_t id)
 {
 	static const struct field_table *const tables[SNAPSHOT_SECTION_END] = {
 		[SNAPSHOT_INFO] = &snapshot_info_table,
@@ -150,7 +149,7 @@ int snapshot_verify(const struct snapshot_reader *r, struct err *e)
 
 	for (uint32_t i = 0; i < r->section_count; i++) {
 		const struct snapshot_section *s = &r->sections[i];
-		const struct field_table *t = section_table(s->id);
+		const struct field_table *t = snapshot_section_table(s->id);
 		int rc;
 
 		if (!t)

@@ -93,7 +93,7 @@ static void memory_of_a_started_machine_is_written_without_its_zeroes(void **sta
 	fresh();
 	assert_int_equal(pages_add_used(&f.set, &f.mem, NULL), 0);
 	assert_int_equal(count(), 5);
-	assert_int_equal(pages_write(&f.set, &f.mem, f.file, false, &f.written, NULL), 0);
+	assert_int_equal(pages_write(&f.set, &f.mem, f.file, PAGES_FULL, &f.written, NULL), 0);
 	assert_int_equal(f.written.pages, 4);
 	assert_int_equal(f.written.zeroes, 1);
 	file_is_as_wanted();
@@ -115,7 +115,7 @@ static void loaded(void)
 {
 	fresh();
 	assert_int_equal(pages_add_used(&f.set, &f.mem, NULL), 0);
-	assert_int_equal(pages_write(&f.set, &f.mem, f.file, false, &f.written, NULL), 0);
+	assert_int_equal(pages_write(&f.set, &f.mem, f.file, PAGES_FULL, &f.written, NULL), 0);
 	page_set_fini(&f.set);
 	gmem_fini(&f.mem);
 	start(&(struct gmem_config){
@@ -155,10 +155,29 @@ static void diff_is_merged_and_zeroes_are_written(void **state)
 	put(5, 6);
 	put(700, 0);
 	assert_int_equal(pages_add_changed(&f.set, &f.mem, NULL), 0);
-	assert_int_equal(pages_write(&f.set, &f.mem, f.file, true, &f.written, NULL), 0);
+	assert_int_equal(pages_write(&f.set, &f.mem, f.file, PAGES_MERGE, &f.written, NULL), 0);
 	assert_int_equal(f.written.pages, 1);
 	assert_int_equal(f.written.zeroes, 1);
 	file_is_as_wanted();
+}
+
+/* In a diff that is to be merged later, a hole is a page that has not changed. */
+static void diff_of_its_own_has_its_zeroes(void **state)
+{
+	(void)state;
+	loaded();
+	put(5, 6);
+	put(700, 0);
+	assert_int_equal(pages_add_changed(&f.set, &f.mem, NULL), 0);
+	(void)close(f.file);
+	f.file = memfd_create("diff", MFD_CLOEXEC);
+	assert_int_equal(ftruncate(f.file, SIZE), 0);
+	assert_int_equal(pages_write(&f.set, &f.mem, f.file, PAGES_DIFF, &f.written, NULL), 0);
+	assert_int_equal(lseek(f.file, 0, SEEK_DATA), 5 * (long)GMEM_PAGE_SIZE);
+	assert_int_equal(
+		lseek(f.file, 6 * (long)GMEM_PAGE_SIZE, SEEK_DATA), 700 * (long)GMEM_PAGE_SIZE);
+	assert_int_equal(
+		lseek(f.file, 700 * (long)GMEM_PAGE_SIZE, SEEK_HOLE), 701 * (long)GMEM_PAGE_SIZE);
 }
 
 static void full_one_of_a_loaded_machine_has_the_file_and_the_changes(void **state)
@@ -171,7 +190,7 @@ static void full_one_of_a_loaded_machine_has_the_file_and_the_changes(void **sta
 	(void)close(f.file);
 	f.file = memfd_create("other", MFD_CLOEXEC);
 	assert_int_equal(ftruncate(f.file, SIZE), 0);
-	assert_int_equal(pages_write(&f.set, &f.mem, f.file, false, &f.written, NULL), 0);
+	assert_int_equal(pages_write(&f.set, &f.mem, f.file, PAGES_FULL, &f.written, NULL), 0);
 	file_is_as_wanted();
 }
 
@@ -183,7 +202,7 @@ static void failed_write_is_said(void **state)
 	(void)state;
 	fresh();
 	assert_int_equal(pages_add_used(&f.set, &f.mem, NULL), 0);
-	assert_int_equal(pages_write(&f.set, &f.mem, fd, false, &f.written, &e), -ENOSPC);
+	assert_int_equal(pages_write(&f.set, &f.mem, fd, PAGES_FULL, &f.written, &e), -ENOSPC);
 	assert_non_null(strstr(e.msg, "No space left on device"));
 	(void)close(fd);
 }
@@ -226,6 +245,7 @@ int main(void)
 		TEST(memory_of_a_file_is_private),
 		TEST(changed_pages_of_a_loaded_machine_are_its_own_ones),
 		TEST(diff_is_merged_and_zeroes_are_written),
+		TEST(diff_of_its_own_has_its_zeroes),
 		TEST(full_one_of_a_loaded_machine_has_the_file_and_the_changes),
 		TEST(failed_write_is_said),
 		TEST(memory_file_of_another_size_is_refused),
