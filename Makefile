@@ -40,10 +40,8 @@ STATIC  := $(if $(findstring -fsanitize,$(CFLAGS_$(VARIANT))),-pie,-static-pie -
 # wildcard, not a list: see the folder READMEs for what lives where
 LIB_SRCS := $(wildcard vmm/*/*.c virtio/*.c snapshot/*.c api/*.c api/*/*.c) \
 	$(filter-out seccomp/gen.c,$(wildcard seccomp/*.c))
-# What the command shares with the monitor: KVM itself, CPU templates and their JSON form.
-CLI_SHARED := vmm/kvm/caps.c vmm/kvm/vm.c vmm/kvm/cpuid.c vmm/kvm/cpuid_names.c vmm/kvm/cpu_setup.c \
-	vmm/kvm/cpu_template.c vmm/kvm/cpu_templates.c api/cpu_config.c api/schema.c api/schema_print.c
-CLI_SRCS := $(wildcard cli/*.c vmm/base/*.c) $(CLI_SHARED)
+# What the command shares with the monitor, such as the reader of state files, comes out of the library.
+CLI_SRCS := $(wildcard cli/*.c)
 LIB_OBJS := $(LIB_SRCS:%.c=$(B)/o/%.o)
 CLI_OBJS := $(CLI_SRCS:%.c=$(B)/o/%.o)
 VMM_OBJS := $(B)/o/vmm/main.o $(B)/o/vmm/options.o
@@ -60,9 +58,9 @@ $(B)/mayfly-vmm: $(VMM_OBJS) $(LIB)
 	@echo "  LD    $@"
 	@$(CC) $(LDFLAGS) $(STATIC) -o $@ $(VMM_OBJS) $(LIB) $(VMM_LIBS)
 
-$(B)/mayfly: $(CLI_OBJS)
+$(B)/mayfly: $(CLI_OBJS) $(LIB)
 	@echo "  LD    $@"
-	@$(CC) $(LDFLAGS) $(STATIC) -o $@ $(CLI_OBJS) -ljansson -l:libhttp_parser.a
+	@$(CC) $(LDFLAGS) $(STATIC) -o $@ $(CLI_OBJS) $(LIB) $(VMM_LIBS) -l:libzstd.a
 
 $(LIB): $(LIB_OBJS)
 	@echo "  AR    $@"

@@ -24,7 +24,7 @@ struct cli_option {
 	int id;            /* what cli_option_next returns; a letter is also its short form */
 	const char *name;  /* of the long form */
 	const char *value; /* what help calls its value, or NULL: it takes none */
-	const char *words; /* for completion: "@file", "@vm", "a b c", or NULL */
+	const char *words; /* for completion: "@file", "@vm", "a b c", "a b @file", NULL */
 	const char *help;
 };
 
@@ -57,6 +57,7 @@ extern const struct cli_command cli_resume_command;
 extern const struct cli_command cli_stop_command;
 extern const struct cli_command cli_logs_command;
 extern const struct cli_command cli_stats_command;
+extern const struct cli_command cli_snapshot_command;
 
 /*
  * The id of the next option, with its value in optarg; -1 after the last, with optind at the first

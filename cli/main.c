@@ -21,6 +21,7 @@ static const struct cli_command *const commands[] = {
 	&cli_logs_command,
 	&cli_stats_command,
 	&cli_api_command,
+	&cli_snapshot_command,
 	&cli_doctor_command,
 	&cli_cpu_command,
 };

@@ -5,7 +5,7 @@
 
 UNIT_LIB   := $(patsubst %.c,$(B)/o/%.o,$(wildcard tests/unit/lib/*.c))
 # Where a fuzz target wants what the unit tests have.
-FUZZ_LIB   := $(B)/o/tests/unit/lib/api.o
+FUZZ_LIB   := $(B)/o/tests/unit/lib/api.o $(B)/o/cli/snapshot_archive.o
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/test_*.c))
 FUZZ_TESTS := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 
@@ -21,4 +21,4 @@ $(B)/unit/%: $(B)/o/tests/unit/%.o $(UNIT_LIB) $(LIB)
 $(B)/fuzz/%: $(B)/o/tests/fuzz/%.o $(FUZZ_LIB) $(LIB)
 	@echo "  LD    $@"
 	@mkdir -p $(@D)
-	@$(CC) $(LDFLAGS) -fsanitize=fuzzer -pie -o $@ $< $(FUZZ_LIB) $(LIB) $(VMM_LIBS)
+	@$(CC) $(LDFLAGS) -fsanitize=fuzzer -pie -o $@ $< $(FUZZ_LIB) $(LIB) $(VMM_LIBS) -l:libzstd.a

@@ -12,6 +12,8 @@ function reply(words) {
 		return "mapfile -t COMPREPLY < <(compgen -f -- \"$cur\")"
 	if (words == "@vm")
 		return "mapfile -t COMPREPLY < <(compgen -W \"$(mayfly ps -q 2>/dev/null)\" -- \"$cur\")"
+	if (sub(/ @file$/, "", words))
+		return "mapfile -t COMPREPLY < <(compgen -f -W '" words "' -- \"$cur\")"
 	return "mapfile -t COMPREPLY < <(compgen -W '" words "' -- \"$cur\")"
 }
 

@@ -21,6 +21,8 @@ function action(words) {
 		return "_files"
 	if (words == "@vm")
 		return "_mayfly_vms"
+	if (sub(/ @file$/, "", words))
+		return "{compadd -- " words "; _files}"
 	return words == "" ? "" : "(" words ")"
 }
 
