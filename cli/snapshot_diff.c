@@ -243,6 +243,7 @@ static int diff_report(struct diff *d)
 	all = json_pack("{s:O, s:O, s:I}", "fields", d->fields, "memory", d->runs, "pages",
 		(json_int_t)d->page_count);
 	if (!all || json_dumpf(all, stdout, JSON_INDENT(2)) < 0) {
+		json_decref(all);
 		cli_say("snapshot", "cannot write JSON");
 		return CLI_USAGE;
 	}
@@ -254,7 +255,7 @@ static int diff_report(struct diff *d)
 /* As diff(1): 1 if something differs, 2 if that could not be found out. */
 int snapshot_diff_main(const struct snapshot_options *o, char **args, int count)
 {
-	struct diff d = {.text = !o->json, .fields = json_array(), .runs = json_array()};
+	struct diff d = {.text = !o->json};
 	struct err e;
 	int rc = 0, status;
 
@@ -262,6 +263,8 @@ int snapshot_diff_main(const struct snapshot_options *o, char **args, int count)
 		return cli_usage("snapshot",
 			"diff takes two state files, with --memory two memory files, or two state "
 			"files and then two memory files");
+	d.fields = json_array();
+	d.runs = json_array();
 	if (!o->memory_only)
 		rc = diff_states(&d, args[0], args[1], &e);
 	if (rc == 0 && (o->memory_only || count == 4))

@@ -220,6 +220,25 @@ static int unpack_file(struct unpack *u, const char *path, struct err *e)
 	return rc < 0 ? err_wrap(e, "%s", path) : 0;
 }
 
+/* Names are the command line's, never the archive's. The exit status; the caller frees both. */
+static int unpack_names(const struct snapshot_options *o, char **ret_state, char **ret_mem)
+{
+	if (o->directory ? o->state || o->memory : !o->state || !o->memory)
+		return cli_usage("snapshot", "unpack: -d DIR, or -s STATE and -m MEMORY");
+	if (!o->directory && strcmp(o->state, o->memory) == 0)
+		return cli_usage("snapshot", "unpack: state and memory need a file each");
+	if (asprintf(ret_state, "%s%s", o->directory ? o->directory : o->state,
+		    o->directory ? "/vm.state" : "") < 0)
+		*ret_state = NULL;
+	if (asprintf(ret_mem, "%s%s", o->directory ? o->directory : o->memory,
+		    o->directory ? "/vm.mem" : "") < 0)
+		*ret_mem = NULL;
+	if (*ret_state && *ret_mem)
+		return CLI_OK;
+	cli_say("snapshot", "no memory");
+	return CLI_FAILED;
+}
+
 int snapshot_unpack_main(const struct snapshot_options *o, char **args, int count)
 {
 	CLEANUP_FREE
@@ -228,20 +247,13 @@ int snapshot_unpack_main(const struct snapshot_options *o, char **args, int coun
 	char *mem = NULL;
 	struct unpack u = {.state = ASIDE_NONE, .mem = ASIDE_NONE};
 	struct err e;
-	int rc;
+	int rc = unpack_names(o, &state, &mem);
 
 	(void)count;
-	if (o->directory ? o->state || o->memory_only || o->memory : !o->state || !o->memory)
-		return cli_usage("snapshot", "unpack: -d DIR, or -s STATE and -m MEMORY");
-	if (o->directory && (asprintf(&state, "%s/vm.state", o->directory) < 0 ||
-				    asprintf(&mem, "%s/vm.mem", o->directory) < 0)) {
-		cli_say("snapshot", "no memory");
-		return CLI_FAILED;
-	}
-	u.state_path = state ? state : o->state;
-	u.mem_path = mem ? mem : o->memory;
-	if (strcmp(u.state_path, u.mem_path) == 0)
-		return cli_usage("snapshot", "unpack: state and memory need a file each");
+	if (rc != CLI_OK)
+		return rc;
+	u.state_path = state;
+	u.mem_path = mem;
 	rc = unpack_file(&u, args[0], &e);
 	aside_close(&u.mem);
 	aside_close(&u.state);

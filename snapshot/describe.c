@@ -91,6 +91,36 @@ int describe_snapshot_state(FILE *out, struct err *e)
 	return describe_state(out, all, count, e);
 }
 
+/* A state file may hold anything: what is no plain character is not for a terminal. */
+static void describe_text(FILE *out, const void *text, size_t size)
+{
+	const char *c = text;
+
+	for (size_t i = 0; i < size && c[i]; i++)
+		(void)fputc(c[i] >= ' ' && c[i] < 0x7f ? c[i] : '?', out);
+}
+
+#define DESCRIBE_TEXT(out, member) describe_text((out), (member), sizeof(member))
+
+static void describe_info(FILE *out, const struct snapshot_info *info)
+{
+	(void)fputs("monitor ", out);
+	DESCRIBE_TEXT(out, info->monitor);
+	(void)fputs("\ncpu ", out);
+	DESCRIBE_TEXT(out, info->cpu_vendor);
+	(void)fprintf(out, ", signature 0x%x: ", info->cpu_signature);
+	DESCRIBE_TEXT(out, info->cpu_brand);
+	(void)fprintf(out, "\nvcpus %u\nmemory %llu MiB\n", info->vcpu_count,
+		(unsigned long long)(info->mem_size / MIB));
+	for (uint32_t i = 0; i < info->device_count; i++) {
+		(void)fputs("device ", out);
+		DESCRIBE_TEXT(out, info->devices[i].class_name);
+		(void)fputc(' ', out);
+		DESCRIBE_TEXT(out, info->devices[i].id);
+		(void)fputc('\n', out);
+	}
+}
+
 int describe_file(FILE *out, const char *path, struct err *e)
 {
 	static struct snapshot_load l; /* large */
@@ -105,21 +135,13 @@ int describe_file(FILE *out, const char *path, struct err *e)
 		return err_wrap(e, "%s", path);
 	}
 	(void)fprintf(out, "v%u.%u.0\n", SNAPSHOT_FORMAT, l.reader.schema);
-	(void)fprintf(out, "monitor %.*s\ncpu %.*s, signature 0x%x: %.*s\n",
-		(int)sizeof(l.info.monitor), (const char *)l.info.monitor,
-		(int)sizeof(l.info.cpu_vendor), (const char *)l.info.cpu_vendor,
-		l.info.cpu_signature, (int)sizeof(l.info.cpu_brand),
-		(const char *)l.info.cpu_brand);
-	(void)fprintf(out, "vcpus %u\nmemory %llu MiB\n", l.info.vcpu_count,
-		(unsigned long long)(l.info.mem_size / MIB));
-	for (uint32_t i = 0; i < l.info.device_count; i++)
-		(void)fprintf(out, "device %.*s %.*s\n", (int)sizeof(l.info.devices[i].class_name),
-			(const char *)l.info.devices[i].class_name,
-			(int)sizeof(l.info.devices[i].id), (const char *)l.info.devices[i].id);
+	describe_info(out, &l.info);
 	for (uint32_t i = 0; i < l.reader.section_count; i++)
 		(void)fprintf(out, "section %s[%u] %u bytes\n", l.reader.sections[i].name,
 			l.reader.sections[i].instance, l.reader.sections[i].len);
-	(void)fprintf(out, "config %s\n", l.config);
+	(void)fputs("config ", out);
+	describe_text(out, l.config, strlen(l.config));
+	(void)fputc('\n', out);
 	snapshot_load_close(&l);
 	return fflush(out) == 0 && !ferror(out) ? 0 : err_set(e, -EIO, "cannot write");
 }

@@ -303,6 +303,52 @@ t_snapshot_unpack_is_bounded_by_what_the_header_says() {
 	nothing_left "another size"
 }
 
+# killed_after SECONDS ARG...: kill -9
+killed_after() {
+	local pid wait=$1
+	shift
+	"$mayfly" snapshot "$@" 2>/dev/null &
+	pid=$!
+	sleep "$wait"
+	kill -KILL "$pid" 2>/dev/null || true
+	wait "$pid" 2>/dev/null || true
+}
+
+# old_or FILE WHOLE: nothing in between
+old_or() { [ "$(head -c 4 "$1")" = old ] || cmp "$1" "$2"; }
+
+t_snapshot_killed_leaves_the_old_or_the_new() {
+	local i at killed=0
+	snap_take
+	head -c 32M /dev/urandom | dd of=m bs=1M seek=8 conv=notrunc status=none
+	truncate -s 64M diff
+	head -c 48M /dev/urandom | dd of=diff bs=1M seek=1 conv=notrunc status=none
+	cp --sparse=always m base
+	"$mayfly" snapshot merge m diff -o want
+	"$mayfly" snapshot pack s m -o whole
+	for i in $(seq 0 11); do
+		at=$(printf '0.%03d' $((2 + i * i)))
+		echo old >new
+		echo old >u.s
+		echo old >u.m
+		killed_after "$at" merge base diff -o new
+		old_or new want
+		killed_after "$at" pack s m -o new
+		killed_after "$at" unpack whole -s u.s -m u.m
+		old_or u.m m
+		old_or u.s s
+		[ ! -e u.m.part ] || killed=$((killed + 1))
+		cp --sparse=always m base
+		killed_after "$at" merge base diff
+		"$mayfly" snapshot merge base diff
+		cmp base want
+	done
+	[ "$killed" -gt 0 ] || fail "none was killed in time"
+	status_of 0 "$mayfly" snapshot unpack whole -s u.s -m u.m
+	cmp u.m m
+	[ ! -e u.m.part ] || fail "the part of a killed one is still there"
+}
+
 t_snapshot_pack_on_a_full_disk() {
 	snap_take
 	echo old >p

@@ -42,6 +42,16 @@ t_state_file_is_described() {
 	! "$vmm" --describe-snapshot m >said 2>&1 || fail "$(cat said)"
 }
 
+t_texts_of_a_state_file_are_no_commands_for_a_terminal() {
+	take
+	LC_ALL=C sed 's/payload\.area/payl\x1b[2Jarea/' s >evil
+	! cmp -s s evil || fail "nothing was replaced"
+	"$tool" seal evil
+	"$vmm" --describe-snapshot evil >said
+	grep -q 'payl?\[2Jarea' said || fail "$(cat -v said)"
+	! LC_ALL=C grep -q '[^ -~]' said || fail "$(cat -v said)"
+}
+
 t_metrics_have_the_times() {
 	boot a '"vcpu_count":1,"mem_size_mib":64,"track_dirty_pages":true'
 	pause a

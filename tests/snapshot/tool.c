@@ -8,6 +8,7 @@
  *                                "die" ends after ten faults, "lie" gives every page as 0xff bytes
  *   tool mutate STATE SEED OUT   a state file with a few bytes changed behind its first section, which has
  *                                sizes, and its checksum put right
+ *   tool seal STATE              puts the checksum of a state file right
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -206,14 +207,29 @@ static int mutate(const char *from, const char *seed, const char *to)
 	return write(out, buf, (size_t)len) == len ? 0 : 1;
 }
 
+static int seal(const char *path)
+{
+	static unsigned char buf[1 << 20];
+	int fd = open(path, O_RDWR);
+	ssize_t len = fd < 0 ? -1 : read(fd, buf, sizeof(buf));
+	uint64_t crc;
+
+	if (len < 4096)
+		die(path);
+	crc = crc64(buf, (size_t)len - sizeof(crc));
+	return pwrite(fd, &crc, sizeof(crc), len - (ssize_t)sizeof(crc)) == sizeof(crc) ? 0 : 1;
+}
+
 int main(int argc, char **argv)
 {
 	if (argc == 4 && strcmp(argv[1], "merge") == 0)
 		return merge(argv[2], argv[3]);
+	if (argc == 3 && strcmp(argv[1], "seal") == 0)
+		return seal(argv[2]);
 	if (argc == 5 && strcmp(argv[1], "mutate") == 0)
 		return mutate(argv[2], argv[3], argv[4]);
 	if (argc >= 4 && strcmp(argv[1], "uffd") == 0)
 		return handle(argv[2], argv[3], argc > 4 ? argv[4] : "");
-	fprintf(stderr, "usage: tool merge|uffd|mutate ...\n");
+	fprintf(stderr, "usage: tool merge|uffd|mutate|seal ...\n");
 	return 2;
 }
