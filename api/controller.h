@@ -62,6 +62,7 @@ struct controller {
 		struct api_vm_body vm_state;
 		struct api_later_body later;
 		struct api_snapshot_create snapshot_create;
+		struct api_snapshot_fork snapshot_fork;
 		struct api_snapshot_load snapshot_load;
 	} parsed; /* the body of the request at hand */
 };

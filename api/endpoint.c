@@ -114,6 +114,8 @@ const struct endpoint endpoint_table[] = {
 		COUNT(patch.hotplug_memory_count)),
 	BODY("PUT", "/snapshot/create", POST, snapshot_create_schema, struct api_snapshot_create,
 		handle_put_snapshot_create, ),
+	BODY("PUT", "/snapshot/fork", POST, snapshot_fork_schema, struct api_snapshot_fork,
+		handle_put_snapshot_fork, ),
 	BODY("PUT", "/snapshot/load", PRE, snapshot_load_schema, struct api_snapshot_load,
 		handle_put_snapshot_load, ),
 };

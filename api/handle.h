@@ -54,4 +54,5 @@ void handle_merge_limiter(
 
 /* handle_snapshot.c */
 HANDLER(handle_put_snapshot_create);
+HANDLER(handle_put_snapshot_fork);
 HANDLER(handle_put_snapshot_load);

@@ -4,6 +4,7 @@
 #include "api/handle.h"
 #include "api/mmds/mmds.h"
 #include "api/vm_schema.h"
+#include "snapshot/fork.h"
 #include "snapshot/load.h"
 #include "snapshot/save.h"
 #include "vmm/base/cleanup.h"
@@ -53,6 +54,38 @@ int handle_put_snapshot_create(
 	return 0;
 }
 
+/* ---- fork ---- */
+
+int handle_put_snapshot_fork(
+	struct controller *c, const struct api_call *call, struct http_reply *ret, struct err *e)
+{
+	static struct fork_offer offer; /* goes on after the answer */
+	const struct api_snapshot_fork *b = call->parsed;
+	json_t *config = schema_print(&vm_config_schema, &c->config);
+	CLEANUP_FREE
+	char *text = config ? json_dumps(config, JSON_COMPACT) : NULL;
+	const struct fork_options o = {
+		.socket_path = b->socket_path,
+		.config = text,
+		.children = b->children,
+		.timeout_ms = b->timeout_ms,
+	};
+	struct fork_report report;
+	int rc;
+
+	(void)ret;
+	json_decref(config);
+	if (!text)
+		return err_set_os(e, -ENOMEM, "Fork error");
+	rc = fork_begin(&offer, c->o.machine, &o, &report, e);
+	if (rc < 0)
+		return err_wrap(e, "Fork error");
+	log_info("fork: paused for %llu us, %llu pages copied, offered on %s",
+		(unsigned long long)(report.pause_ns / CLOCK_NS_PER_US),
+		(unsigned long long)report.pages, b->socket_path);
+	return 0;
+}
+
 /* ---- load: names of the outside that are to be others ---- */
 
 /* The string takes the place of *to. */
@@ -99,9 +132,45 @@ static int override_drive(struct vm_config *c, const struct api_drive_override *
 	return err_set(e, -ENOENT, "drive_overrides: drive %s is not in the snapshot", o->drive_id);
 }
 
+/*
+ * The parent goes on with what it has of the outside; two machines cannot write to one disk, or share
+ * a tap or a socket. A drive that is only read may be shared.
+ */
+static int fork_check_names(
+	const struct vm_config *c, const struct api_snapshot_load *b, struct err *e)
+{
+	for (uint32_t i = 0; i < c->drive_count; i++) {
+		bool own = c->drives[i].is_read_only;
+
+		for (uint32_t k = 0; k < b->drive_count; k++)
+			own |= strcmp(b->drives[k].drive_id, c->drives[i].drive_id) == 0;
+		if (!own)
+			return err_set(e, -EINVAL,
+				"drive_overrides: drive %s is writable and the parent goes on with "
+				"%s: give a copy of it as path_on_host",
+				c->drives[i].drive_id, c->drives[i].path_on_host);
+	}
+	for (uint32_t i = 0; i < c->net_count; i++) {
+		bool own = false;
+
+		for (uint32_t k = 0; k < b->net_count; k++)
+			own |= strcmp(b->nets[k].iface_id, c->nets[i].iface_id) == 0;
+		if (!own)
+			return err_set(e, -EINVAL,
+				"network_overrides: the parent goes on with the tap of interface "
+				"%s: give another as host_dev_name",
+				c->nets[i].iface_id);
+	}
+	if (c->has_vsock && !b->has_vsock)
+		return err_set(e, -EINVAL,
+			"vsock_override: the parent goes on with %s: give another uds_path",
+			c->vsock_uds_path);
+	return 0;
+}
+
 static int load_override(struct vm_config *c, const struct api_snapshot_load *b, struct err *e)
 {
-	int rc = 0;
+	int rc = b->fork_from ? fork_check_names(c, b, e) : 0;
 
 	for (uint32_t i = 0; rc == 0 && i < b->net_count; i++)
 		rc = override_net(c, &b->nets[i], e);
@@ -121,6 +190,15 @@ static int load_override(struct vm_config *c, const struct api_snapshot_load *b,
 
 static int load_check_body(const struct api_snapshot_load *b, struct err *e)
 {
+	if (b->fork_from && (b->snapshot_path || b->has_backend || b->mem_file_path))
+		return err_set(e, -EINVAL,
+			"snapshot load: fork_from takes the place of `snapshot_path`, "
+			"`mem_backend` and "
+			"`mem_file_path`: leave them out");
+	if (b->fork_from)
+		return 0;
+	if (!b->snapshot_path)
+		return err_set(e, -EINVAL, "snapshot load: missing field `snapshot_path`");
 	if (!b->has_backend == !b->mem_file_path)
 		return err_set(e, -EINVAL,
 			"snapshot load: exactly one of `mem_backend` and `mem_file_path` must be "
@@ -193,6 +271,7 @@ int controller_restore(struct controller *c, const struct api_snapshot_load *b, 
 {
 	static struct snapshot_load load; /* its userfaultfd lives as long as the VM */
 	const struct snapshot_load_options o = {
+		.fork_path = b->fork_from,
 		.state_path = b->snapshot_path,
 		.mem_path = b->has_backend ? b->backend.path : b->mem_file_path,
 		.uffd = b->has_backend && b->backend.uffd,

@@ -2,10 +2,13 @@
 /* Tables of the snapshot bodies. See snapshot_schema.h. */
 #include "api/snapshot_schema.h"
 
+#include "snapshot/fork.h"
+
 #include <limits.h>
 
-#define BODY_PATH_MAX (PATH_MAX - 1)
-#define BODY_ID_MAX   255
+#define BODY_PATH_MAX   (PATH_MAX - 1)
+#define BODY_ID_MAX     255
+#define SOCKET_PATH_MAX 107
 
 static const struct schema_name snapshot_type_names[] = {
 	{"Full", false}, {"Diff", true}, {NULL, 0}};
@@ -18,6 +21,15 @@ static const struct schema_row snapshot_create_rows[] = {
 		"snapshot_type", struct api_snapshot_create, diff, snapshot_type_names, false, 0),
 };
 const struct schema snapshot_create_schema = SCHEMA("snapshot create", snapshot_create_rows, 0);
+
+/* Ours. */
+static const struct schema_row snapshot_fork_rows[] = {
+	SCHEMA_STR("socket_path", struct api_snapshot_fork, socket_path, 1, SOCKET_PATH_MAX,
+		SCHEMA_REQUIRED),
+	SCHEMA_UINT("children", struct api_snapshot_fork, children, 1, FORK_CHILDREN_MAX, 1, 0),
+	SCHEMA_UINT("timeout_ms", struct api_snapshot_fork, timeout_ms, 1, 3600000, 10000, 0),
+};
+const struct schema snapshot_fork_schema = SCHEMA("snapshot fork", snapshot_fork_rows, 0);
 
 static const struct schema_name backend_type_names[] = {{"File", 0}, {"Uffd", 1}, {NULL, 0}};
 static const struct schema_row mem_backend_rows[] = {
@@ -65,8 +77,7 @@ static const struct schema_name load_pages_names[] = {
 };
 
 static const struct schema_row snapshot_load_rows[] = {
-	SCHEMA_STR("snapshot_path", struct api_snapshot_load, snapshot_path, 1, BODY_PATH_MAX,
-		SCHEMA_REQUIRED),
+	SCHEMA_STR("snapshot_path", struct api_snapshot_load, snapshot_path, 1, BODY_PATH_MAX, 0),
 	SCHEMA_OBJECT("mem_backend", struct api_snapshot_load, backend, has_backend,
 		&mem_backend_schema, SCHEMA_NULLABLE),
 	SCHEMA_STR("mem_file_path", struct api_snapshot_load, mem_file_path, 1, BODY_PATH_MAX,
@@ -83,6 +94,8 @@ static const struct schema_row snapshot_load_rows[] = {
 	SCHEMA_ENUM("huge_pages", struct api_snapshot_load, huge_pages, load_pages_names,
 		API_PAGES_SNAPSHOT, 0),
 	/* Ours. */
+	SCHEMA_STR("fork_from", struct api_snapshot_load, fork_from, 1, SOCKET_PATH_MAX,
+		SCHEMA_NULLABLE),
 	SCHEMA_ARRAY("drive_overrides", struct api_snapshot_load, drives, drive_count,
 		&drive_override_schema, NULL, 0),
 	SCHEMA_BOOL("force", struct api_snapshot_load, force, false, 0),

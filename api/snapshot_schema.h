@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Bodies of /snapshot/create and /snapshot/load. Strings are owned by the body. */
+/* Bodies of /snapshot/create, /snapshot/fork and /snapshot/load. Strings are owned by the body. */
 #pragma once
 
 #include "api/schema.h"
@@ -9,6 +9,13 @@ struct api_snapshot_create {
 	char *snapshot_path;
 	char *mem_file_path;
 	bool diff;
+};
+
+/* Ours. */
+struct api_snapshot_fork {
+	char *socket_path;
+	uint32_t children;
+	uint32_t timeout_ms;
 };
 
 /* What the VM is to use instead of what is in the snapshot. */
@@ -26,7 +33,8 @@ struct api_drive_override { /* ours */
 #define API_PAGES_SNAPSHOT 0xffu /* huge_pages as they were */
 
 struct api_snapshot_load {
-	char *snapshot_path;
+	char *snapshot_path; /* or NULL, with fork_from */
+	char *fork_from;     /* ours: the socket of a fork, instead of any file; or NULL */
 	char *mem_file_path; /* deprecated; or NULL */
 	bool has_backend;
 	struct api_mem_backend {
@@ -50,4 +58,5 @@ struct api_snapshot_load {
 };
 
 extern const struct schema snapshot_create_schema; /* into struct api_snapshot_create */
+extern const struct schema snapshot_fork_schema;   /* into struct api_snapshot_fork */
 extern const struct schema snapshot_load_schema;   /* into struct api_snapshot_load */

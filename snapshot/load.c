@@ -48,6 +48,23 @@ void load_phase(struct snapshot_load *l, struct latency *to)
 	l->phase_ns = now;
 }
 
+static int load_open_fork(struct snapshot_load *l, struct err *e)
+{
+	int rc = fork_collect(&l->gift, l->o.fork_path, e);
+
+	if (rc < 0)
+		return rc;
+	l->data = l->gift.state;
+	l->gift.state = NULL;
+	rc = load_parse(l, l->gift.state_size, e);
+	if (rc < 0) {
+		snapshot_load_close(l);
+		return err_wrap(e, "fork_from %s", l->o.fork_path);
+	}
+	load_phase(l, l->o.phases ? &l->o.phases->state_file_agg : NULL);
+	return 0;
+}
+
 int snapshot_load_open(
 	struct snapshot_load *l, const struct snapshot_load_options *o, struct err *e)
 {
@@ -58,7 +75,10 @@ int snapshot_load_open(
 	memset(l, 0, sizeof(*l));
 	l->o = *o;
 	l->uffd = UFFD_NONE;
+	l->gift = FORK_GIFT_NONE;
 	load_phase(l, NULL);
+	if (o->fork_path)
+		return load_open_fork(l, e);
 	rc = io_read_file(o->state_path, SNAPSHOT_FILE_MAX, &data, &len, e);
 	if (rc < 0)
 		return err_wrap(e, "Failed to get snapshot state from file");
@@ -75,6 +95,7 @@ int snapshot_load_open(
 void snapshot_load_close(struct snapshot_load *l)
 {
 	uffd_close(&l->uffd);
+	fork_gift_fini(&l->gift);
 	free(l->config);
 	free(l->data);
 	l->config = NULL;
@@ -111,10 +132,19 @@ static int source_memory(void *ctx, struct machine *m, struct gmem_config *c, st
 	c->backing = l->o.uffd ? GMEM_BACKING_ANON : GMEM_BACKING_FILE;
 	if (l->o.uffd)
 		return 0;
+	if (l->o.fork_path) {
+		if (l->gift.mem_size != c->size)
+			return err_set(e, -EINVAL, "the fork's memory has another size");
+		c->file_fd = fd_take(&l->gift.base_fd);
+		c->overlays = l->gift.overlays;
+		c->overlay_count = l->gift.overlay_count;
+	}
 	if (c->pages == GMEM_PAGES_2M)
 		return err_set(e, -EINVAL,
 			"huge_pages: Failed to load guest memory: pages of 2 MiB need the Uffd "
 			"backend");
+	if (l->o.fork_path)
+		return 0;
 	c->file_fd = open(l->o.mem_path, O_RDONLY | O_CLOEXEC);
 	if (c->file_fd >= 0)
 		return 0;
@@ -137,6 +167,8 @@ static int source_mapped(void *ctx, struct machine *m, struct err *e)
 			l->info.regions[i].size != m->mem.regions[i].size ||
 			l->info.regions[i].file_offset != m->mem.regions[i].file_offset)
 			return err_set(e, -EINVAL, "region %u of the memory was elsewhere", i);
+	/* A fork has no file that a diff could be merged into: everything counts as changed. */
+	m->mem.base_is_new = l->o.fork_path != NULL;
 	if (l->o.uffd) {
 		int rc = uffd_hand_over(&l->uffd, &m->mem, l->o.mem_path, e);
 

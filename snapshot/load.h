@@ -13,12 +13,14 @@
  */
 #pragma once
 
+#include "snapshot/fork.h"
 #include "snapshot/image.h"
 #include "snapshot/uffd.h"
 #include "vmm/core/machine.h"
 #include "vmm/core/metrics_sources.h"
 
 struct snapshot_load_options {
+	const char *fork_path; /* socket of a fork, or NULL; without state_path and mem_path then */
 	const char *state_path; /* borrowed; these for the life of the load */
 	const char *mem_path;   /* memory file; or with uffd, the handler's socket */
 	bool uffd;
@@ -36,6 +38,7 @@ struct snapshot_load {
 	struct cpuid_table cpuid;
 	struct uffd uffd;
 	uint64_t phase_ns; /* when the present phase began */
+	struct fork_gift gift;
 };
 
 /* *l is large: static, or on the heap. -errno: *e, and nothing is to be closed. */

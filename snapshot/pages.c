@@ -13,6 +13,7 @@
 #define WORD_BITS     64u
 #define PAGEMAP_BATCH 4096u
 #define RUN_MAX       (4 * MIB)
+#define RUN_GAP       8u /* to copy so many pages takes no longer than another mapping */
 
 /* Bits of an entry of /proc/self/pagemap. */
 #define PAGEMAP_PRESENT (1ull << 63)
@@ -100,7 +101,7 @@ static int pages_scan_region(
  *
  * #syscalls:main openat pread64 close
  */
-static void pages_add_private(struct page_set *s, const struct gmem *m)
+void pages_add_private(struct page_set *s, const struct gmem *m)
 {
 	CLEANUP_FD
 	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
@@ -112,6 +113,16 @@ static void pages_add_private(struct page_set *s, const struct gmem *m)
 		set_add(s, 0, s->count);
 }
 
+static void pages_add_overlays(struct page_set *s, const struct gmem *m)
+{
+	for (uint32_t i = 0; i < m->overlay_count; i++)
+		for (uint32_t k = 0; k < m->overlays[i].run_count; k++) {
+			const struct gmem_run *r = &m->overlays[i].runs[k];
+
+			set_add(s, r->offset / PAGE, (r->offset + r->size) / PAGE);
+		}
+}
+
 /* Behind a userfaultfd any page may be there that we have not seen: reading it asks for it. */
 int pages_add_used(struct page_set *s, const struct gmem *m, struct err *e)
 {
@@ -121,6 +132,7 @@ int pages_add_used(struct page_set *s, const struct gmem *m, struct err *e)
 	}
 	if (m->backing == GMEM_BACKING_FILE)
 		pages_add_private(s, m);
+	pages_add_overlays(s, m);
 	return pages_add_data(s, m, e);
 }
 
@@ -129,6 +141,71 @@ int pages_add_changed(struct page_set *s, const struct gmem *m, struct err *e)
 	if (m->backing == GMEM_BACKING_MEMFD)
 		return pages_add_data(s, m, e);
 	pages_add_private(s, m);
+	pages_add_overlays(s, m);
+	return m->base_is_new ? pages_add_data(s, m, e) : 0;
+}
+
+/* ---- runs ---- */
+
+/* The end of the region that holds a page, in pages. */
+static uint64_t run_limit(const struct gmem *m, uint64_t page)
+{
+	for (uint32_t i = 0; i < m->region_count; i++) {
+		uint64_t end = (m->regions[i].file_offset + m->regions[i].size) / PAGE;
+
+		if (page < end)
+			return end;
+	}
+	return page;
+}
+
+static uint64_t set_next(const struct page_set *s, uint64_t page)
+{
+	while (page < s->count && !set_has(s, page))
+		page = s->words[page / WORD_BITS] ? page + 1 : (page / WORD_BITS + 1) * WORD_BITS;
+	return MIN(page, s->count);
+}
+
+/* Counts, and stores if runs is not NULL, those runs that are more than gap pages apart. */
+static uint64_t runs_find(
+	const struct page_set *s, const struct gmem *m, uint64_t gap, struct gmem_run *runs)
+{
+	uint64_t count = 0;
+
+	for (uint64_t first = set_next(s, 0), end, next; first < s->count; first = next) {
+		uint64_t limit = run_limit(m, first);
+
+		for (end = first + 1;; end = next + 1) {
+			next = set_next(s, end);
+			if (next >= limit || next - end > gap)
+				break;
+		}
+		if (runs)
+			runs[count] = (struct gmem_run){
+				.offset = first * PAGE, .size = (end - first) * PAGE};
+		count++;
+	}
+	return count;
+}
+
+int pages_runs(struct page_set *s, const struct gmem *m, uint32_t max, struct gmem_run **ret_runs,
+	uint32_t *ret_count, struct err *e)
+{
+	uint64_t gap = RUN_GAP, count = runs_find(s, m, gap, NULL);
+
+	CHECK(max >= m->region_count);
+	while (count > max) {
+		gap *= 2;
+		count = runs_find(s, m, gap, NULL);
+	}
+	*ret_runs = count ? calloc(count, sizeof(**ret_runs)) : NULL;
+	*ret_count = (uint32_t)count;
+	if (count && !*ret_runs)
+		return err_set_os(e, -ENOMEM, "the runs of pages");
+	(void)runs_find(s, m, gap, *ret_runs);
+	for (uint64_t i = 0; i < count; i++)
+		set_add(s, (*ret_runs)[i].offset / PAGE,
+			((*ret_runs)[i].offset + (*ret_runs)[i].size) / PAGE);
 	return 0;
 }
 

@@ -28,6 +28,17 @@ int pages_add_used(struct page_set *s, const struct gmem *m, struct err *e) MUST
  */
 int pages_add_changed(struct page_set *s, const struct gmem *m, struct err *e) MUST_USE;
 
+/* Adds the pages that this process has of its own, or, without /proc, all. */
+void pages_add_private(struct page_set *s, const struct gmem *m);
+
+/*
+ * The runs that hold all pages of the set, at most max of them: pages that lie near enough for that
+ * are joined, and what is between them becomes part of the set. *ret_runs is the caller's; NULL if
+ * there are none.
+ */
+int pages_runs(struct page_set *s, const struct gmem *m, uint32_t max, struct gmem_run **ret_runs,
+	uint32_t *ret_count, struct err *e) MUST_USE;
+
 /* Adds the dirty bitmap of m. */
 void pages_add_dirty(struct page_set *s, const struct gmem *m);
 

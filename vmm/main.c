@@ -197,7 +197,7 @@ static int main_run(void)
 	return info->vmm_status;
 }
 
-/* --restore: as PUT /snapshot/load would do it. */
+/* --restore, --fork-from: as PUT /snapshot/load would do it. */
 static int main_restore(const struct vmm_options *o, struct err *e)
 {
 	char state[PATH_MAX], memory[PATH_MAX];
@@ -211,6 +211,13 @@ static int main_restore(const struct vmm_options *o, struct err *e)
 		.huge_pages = API_PAGES_SNAPSHOT,
 	};
 
+	if (o->fork_from) {
+		(void)snprintf(state, sizeof(state), "%s", o->fork_from);
+		b.fork_from = state;
+		b.snapshot_path = NULL;
+		b.has_backend = false;
+		return controller_restore(&controller, &b, e);
+	}
 	(void)snprintf(state, sizeof(state), "%s", o->restore);
 	(void)snprintf(memory, sizeof(memory), "%s",
 		o->restore_memory ? o->restore_memory : o->restore_handler);
@@ -228,7 +235,7 @@ static int main_live(const struct vmm_options *o, struct err *e)
 		return main_fail(e, o, VMM_STATUS_ERROR);
 	if (o->config_file && controller_start(&controller, e) < 0)
 		return main_fail(e, o, VMM_STATUS_BAD_CONFIG);
-	if (o->restore && main_restore(o, e) < 0)
+	if ((o->restore || o->fork_from) && main_restore(o, e) < 0)
 		return main_fail(e, o, VMM_STATUS_ERROR);
 	while (controller.state == API_NOT_STARTED) {
 		rc = loop_run(&loop);

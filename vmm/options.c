@@ -51,8 +51,9 @@ static const struct option_row option_rows[] = {
 	{"restore", "PATH", OPT_STRING, AT(restore), 0, "load this state file and go on (needs --memory or --memory-handler)"},
 	{"memory", "PATH", OPT_STRING, AT(restore_memory), 0, "the memory file that belongs to it"},
 	{"memory-handler", "PATH", OPT_STRING, AT(restore_handler), 0, "socket of a userfaultfd handler that gives the memory instead"},
-	{"paused", NULL, OPT_FLAG, AT(restore_paused), 0, "with --restore: wait for PATCH /vm"},
-	{"clock-realtime", NULL, OPT_FLAG, AT(restore_clock), 0, "with --restore: the guest's wall clock jumps to now"},
+	{"fork-from", "PATH", OPT_STRING, AT(fork_from), 0, "be a child of the fork that is offered on this socket, and go on"},
+	{"paused", NULL, OPT_FLAG, AT(restore_paused), 0, "with --restore or --fork-from: wait for PATCH /vm"},
+	{"clock-realtime", NULL, OPT_FLAG, AT(restore_clock), 0, "with --restore or --fork-from: the guest's wall clock jumps to now"},
 	{"force", NULL, OPT_FLAG, AT(restore_force), 0, "with --restore: also if this CPU lacks features that the guest uses"},
 	{"id", "ID", OPT_ID, AT(id), 0, "instance id: 1 to 64 letters, digits or - (default anonymous-instance)"},
 	{"metadata", "PATH", OPT_STRING, AT(metadata), 0, "JSON file with the first contents of the metadata service"},
@@ -261,15 +262,18 @@ static int option_check(struct vmm_options *o, struct err *e)
 			"--restore: exactly one of --memory and --memory-handler is needed with "
 			"it, "
 			"and --config-file cannot be");
-	if (!o->restore && (o->restore_memory || o->restore_handler || o->restore_paused ||
-				   o->restore_clock || o->restore_force))
+	if (o->fork_from && (o->restore || o->config_file))
+		return err_set(
+			e, -EINVAL, "--fork-from: --restore and --config-file cannot be with it");
+	if (!o->restore && (o->restore_memory || o->restore_handler || o->restore_force))
+		return err_set(
+			e, -EINVAL, "--memory, --memory-handler, --force: they need --restore");
+	if (!o->restore && !o->fork_from && (o->restore_paused || o->restore_clock))
 		return err_set(e, -EINVAL,
-			"--memory, --memory-handler, --paused, --clock-realtime, --force: they "
-			"need "
-			"--restore");
+			"--paused, --clock-realtime: they need --restore or --fork-from");
 	if (o->no_api && o->restore_paused)
 		return err_set(e, -EINVAL, "--paused: nobody could resume it with --no-api");
-	if (o->no_api && !o->config_file && !o->restore)
+	if (o->no_api && !o->config_file && !o->restore && !o->fork_from)
 		return err_set(e, -EINVAL,
 			"--no-api: the argument '--config-file' is required with it, but was not "
 			"provided");

@@ -29,6 +29,7 @@ struct vmm_options {
 	const char *restore;         /* or NULL: a state file to load */
 	const char *restore_memory;  /* its memory file, or NULL */
 	const char *restore_handler; /* the socket of a userfaultfd handler, or NULL */
+	const char *fork_from;       /* or NULL: the socket of a fork to go on from */
 	bool restore_paused, restore_clock, restore_force;
 	const char *metadata;      /* or NULL: a JSON file for the metadata service */
 	const char *log_path;      /* or NULL: standard output */

@@ -76,6 +76,9 @@ t_vmm_snapshot_flags() {
 	vmm 153 '--restore: exactly one of' --restore s --memory m --memory-handler h
 	vmm 153 'they need --restore' --memory m
 	vmm 153 'nobody could resume it' --no-api --restore s --memory m --paused
+	vmm 153 '--fork-from: --restore and --config-file cannot be with it' --fork-from s --config-file c
+	vmm 153 'they need --restore or --fork-from' --clock-realtime
+	vmm 1 'fork_from none: cannot connect: No such file' --no-api --fork-from none
 	vmm 1 'Load snapshot error: Failed to restore from snapshot: .*No such file' --no-api --restore none --memory m
 }
 

@@ -125,6 +125,7 @@ t_describe_api_has_every_endpoint_of_s1_3() {
 		PATCH /hotplug/memory post
 		GET /hotplug/memory post
 		PUT /snapshot/create post
+		PUT /snapshot/fork post
 		PUT /snapshot/load pre
 	TABLE
 	diff got wanted

@@ -50,6 +50,7 @@ t_s12_11_phase_is_checked_before_existence() {
 		GET /hotplug/memory
 		PATCH /hotplug/memory {"requested_size_mib":0}
 		PUT /snapshot/create {"snapshot_path":"s","mem_file_path":"m"}
+		PUT /snapshot/fork {"socket_path":"absent/s"}
 		DELETE /drives/absent
 		DELETE /network-interfaces/absent
 		DELETE /pmem/absent

@@ -220,8 +220,72 @@ static int seal(const char *path)
 	return pwrite(fd, &crc, sizeof(crc), len - (ssize_t)sizeof(crc)) == sizeof(crc) ? 0 : 1;
 }
 
+/* ---- peers of a fork that are up to no good ---- */
+
+static struct sockaddr_un address_of(const char *path)
+{
+	struct sockaddr_un at = {.sun_family = AF_UNIX};
+
+	(void)snprintf(at.sun_path, sizeof(at.sun_path), "%s", path);
+	return at;
+}
+
+/* Connects, says something or nothing, and stays for a while without reading. */
+static int disturb(const char *path, bool shout)
+{
+	struct sockaddr_un at = address_of(path);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	char noise[4096];
+
+	memset(noise, 'x', sizeof(noise));
+	if (fd < 0 || connect(fd, (struct sockaddr *)&at, sizeof(at)) < 0)
+		return 1;
+	for (int i = 0; shout && i < 16; i++)
+		(void)!send(fd, noise, sizeof(noise), MSG_NOSIGNAL | MSG_DONTWAIT);
+	sleep(2);
+	return 0;
+}
+
+/* A message that begins as one of a fork does, or not; with descriptors of no use. */
+static int offer(const char *path, const char *what)
+{
+	struct sockaddr_un at = address_of(path);
+	int listening = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), fd, fds[2];
+	uint64_t message[10] = {UINT64_C(0x6b726f6679616d31), 64 << 20, 100};
+	union {
+		struct cmsghdr head;
+		char bytes[CMSG_SPACE(sizeof(fds))];
+	} control = {0};
+	struct iovec iov = {.iov_base = message, .iov_len = sizeof(message)};
+	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+
+	if (bind(listening, (struct sockaddr *)&at, sizeof(at)) < 0 || listen(listening, 1) < 0)
+		return 1;
+	fd = accept(listening, NULL, NULL);
+	if (fd < 0 || strcmp(what, "nothing") == 0)
+		return 0;
+	if (strcmp(what, "junk") == 0)
+		memset(message, 0xee, sizeof(message));
+	if (strcmp(what, "magic") == 0)
+		iov.iov_len = 8;
+	if (strcmp(what, "badfds") == 0) {
+		fds[0] = fds[1] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+		msg.msg_control = control.bytes;
+		msg.msg_controllen = sizeof(control.bytes);
+		control.head.cmsg_level = SOL_SOCKET;
+		control.head.cmsg_type = SCM_RIGHTS;
+		control.head.cmsg_len = CMSG_LEN(sizeof(fds));
+		memcpy(CMSG_DATA(&control.head), fds, sizeof(fds));
+	}
+	return sendmsg(fd, &msg, MSG_NOSIGNAL) < 0;
+}
+
 int main(int argc, char **argv)
 {
+	if (argc == 3 && (strcmp(argv[1], "hang") == 0 || strcmp(argv[1], "shout") == 0))
+		return disturb(argv[2], strcmp(argv[1], "shout") == 0);
+	if (argc == 4 && strcmp(argv[1], "offer") == 0)
+		return offer(argv[2], argv[3]);
 	if (argc == 4 && strcmp(argv[1], "merge") == 0)
 		return merge(argv[2], argv[3]);
 	if (argc == 3 && strcmp(argv[1], "seal") == 0)
@@ -230,6 +294,6 @@ int main(int argc, char **argv)
 		return mutate(argv[2], argv[3], argv[4]);
 	if (argc >= 4 && strcmp(argv[1], "uffd") == 0)
 		return handle(argv[2], argv[3], argc > 4 ? argv[4] : "");
-	fprintf(stderr, "usage: tool merge|uffd|mutate|seal ...\n");
+	fprintf(stderr, "usage: tool merge|uffd|mutate|seal|hang|shout|offer ...\n");
 	return 2;
 }

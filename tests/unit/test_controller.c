@@ -61,6 +61,7 @@ static const struct {
 	{"PUT", "/hotplug/memory", "{\"total_size_mib\":1024,\"slot_size_mib\":null}"},
 	{"PATCH", "/hotplug/memory", "{\"requested_size_mib\":1}"},
 	{"PUT", "/snapshot/create", "{\"snapshot_path\":\"s\",\"mem_file_path\":\"m\"}"},
+	{"PUT", "/snapshot/fork", "{\"socket_path\":\"/nowhere/s\",\"children\":2}"},
 	{"PUT", "/snapshot/load",
 		"{\"snapshot_path\":\"s\",\"mem_backend\":{\"backend_type\":\"File\","
 		"\"backend_path\":\"m\"},\"network_overrides\":[{\"iface_id\":\"a\","

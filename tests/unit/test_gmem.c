@@ -478,6 +478,56 @@ static void mapped_memory_starts_as_zeroes(void **state)
 	assert_memory_equal(buf, zero, sizeof(buf));
 }
 
+static unsigned char in_file(uint64_t off)
+{
+	unsigned char c = 0;
+
+	assert_int_equal(pread(mem.fd, &c, 1, (off_t)off), 1);
+	return c;
+}
+
+static void put(gpa_t at, unsigned char c)
+{
+	assert_int_equal(gmem_write(&mem, at, &c, 1), 0);
+}
+
+static void a_freeze_that_fails_leaves_memory_shared(void **state)
+{
+	(void)state;
+	map(4 * GIB, GMEM_PAGES_4K, false);
+	put(GPA(0), 1);
+	fail_nth(FAIL_MMAP, 2, ENOMEM);
+
+	assert_int_equal(gmem_freeze_base(&mem, &e), -ENOMEM);
+
+	put(GPA(0), 2);
+	put(GPA(4 * GIB), 3);
+	assert_int_equal(in_file(0), 2);
+	assert_int_equal(in_file(3 * GIB), 3);
+	assert_int_equal(mem.backing, GMEM_BACKING_MEMFD);
+}
+
+static void a_frozen_base_keeps_what_it_had(void **state)
+{
+	unsigned char c = 0;
+
+	(void)state;
+	map(4 * GIB, GMEM_PAGES_4K, false);
+	put(GPA(0), 1);
+	gmem_unmap_pages(&mem);
+
+	assert_int_equal(gmem_freeze_base(&mem, &e), 0);
+	assert_int_equal(gmem_seal(mem.fd, &e), 0);
+	put(GPA(0), 2);
+
+	assert_int_equal(in_file(0), 1);
+	assert_int_equal(gmem_read(&mem, GPA(0), &c, 1), 0);
+	assert_int_equal(c, 2);
+	assert_int_equal(pwrite(mem.fd, &c, 1, 0), -1);
+	assert_int_equal(errno, EPERM);
+	assert_int_equal(gmem_seal(mem.fd, &e), 0); /* again is no error */
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -511,6 +561,8 @@ int main(void)
 		T(dirty_pages_count_by_file_offset),
 		T(marking_is_clipped_to_memory),
 		T(mapped_memory_starts_as_zeroes),
+		T(a_freeze_that_fails_leaves_memory_shared),
+		T(a_frozen_base_keeps_what_it_had),
 	};
 
 	log_configure(&(const struct log_config){.id = "test", .fd = STDERR_FILENO});

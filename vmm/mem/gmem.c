@@ -60,7 +60,7 @@ static int gmem_check_file(const struct gmem_config *c, struct err *e)
 
 static int gmem_open_backing(struct gmem *m, const struct gmem_config *c, struct err *e)
 {
-	unsigned flags = MFD_CLOEXEC;
+	unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
 	int rc;
 
 	m->backing = c->backing;
@@ -190,8 +190,19 @@ int gmem_init(struct gmem *m, const struct gmem_config *c, struct err *e)
 	rc = gmem_open_backing(m, c, e);
 	if (rc == 0)
 		rc = gmem_map(m, c, e);
+	if (rc == 0 && c->overlay_count > 0)
+		rc = gmem_check_overlays(m, c, e);
+	for (uint32_t i = 0; rc == 0 && i < c->overlay_count; i++) {
+		rc = gmem_map_runs(m, &c->overlays[i]);
+		if (rc < 0)
+			(void)err_set_os(e, rc, "Cannot map overlay %u of guest memory", i);
+	}
 	if (rc == 0 && c->track_dirty)
 		rc = gmem_map_dirty(m, e);
+	for (uint32_t i = 0; rc == 0 && i < c->overlay_count; i++) {
+		m->overlays[m->overlay_count++] = c->overlays[i];
+		c->overlays[i] = (struct gmem_overlay){.fd = -1};
+	}
 	if (rc < 0) {
 		if (c->backing == GMEM_BACKING_FILE)
 			m->fd = -1; /* still the caller's */
@@ -216,6 +227,8 @@ void gmem_fini(struct gmem *m)
 		(void)munmap(m->dirty, m->dirty_size);
 	if (m->reserved)
 		(void)munmap(m->reserved, m->reserved_size);
+	for (uint32_t i = 0; i < m->overlay_count; i++)
+		gmem_overlay_fini(&m->overlays[i]);
 	if (m->size > 0 && m->fd >= 0) /* a zeroed struct owns no fd, and 0 is a valid one */
 		(void)close(m->fd);
 	gmem_clear(m);

@@ -38,12 +38,33 @@ enum gmem_pages { GMEM_PAGES_4K, GMEM_PAGES_TRANSPARENT, GMEM_PAGES_2M };
  */
 enum gmem_backing { GMEM_BACKING_MEMFD, GMEM_BACKING_FILE, GMEM_BACKING_ANON };
 
+/*
+ * Memory that was forked (snapshot/fork.h) has layers: behind all of it the base, a memfd or a memory
+ * file, and over that overlays, later ones over earlier ones, each of which has some runs of pages,
+ * at the offsets that they have in the base. All are mapped privately and never change again.
+ */
+#define GMEM_OVERLAYS_MAX 12
+#define GMEM_RUNS_MAX     8192 /* of all overlays: each run takes two mappings at most */
+
+struct gmem_run {
+	uint64_t offset, size; /* bytes of the memory file, multiples of the page size */
+};
+
+struct gmem_overlay {
+	int fd;                /* owned */
+	uint32_t run_count;    /* at least 1 */
+	struct gmem_run *runs; /* owned; ascending, apart, each within a region */
+};
+
 struct gmem_config {
 	uint64_t size; /* bytes, a multiple of the page size, 1 .. GMEM_SIZE_MAX */
 	enum gmem_pages pages;
 	bool track_dirty; /* keep the monitor's own dirty bitmap */
 	enum gmem_backing backing;
 	int file_fd; /* GMEM_BACKING_FILE: at least size bytes; taken over on success */
+	/* GMEM_BACKING_FILE: over it; what they own is taken over on success. Checked by gmem_init. */
+	struct gmem_overlay *overlays;
+	uint32_t overlay_count;
 };
 
 struct gmem_region {
@@ -64,6 +85,9 @@ struct gmem {
 	struct gmem_region regions[GMEM_REGIONS_MAX]; /* ascending */
 	uint64_t *dirty;     /* owned; a bit per 4 KiB page of the backing file, or NULL */
 	uint64_t dirty_size; /* bytes of the mapping behind dirty */
+	uint32_t overlay_count;
+	struct gmem_overlay overlays[GMEM_OVERLAYS_MAX];
+	bool base_is_new; /* the base holds changes since the VM was started or loaded */
 };
 
 /* Maps the memory. 0, or -errno with *e. Main thread. On failure *m is as gmem_fini leaves it. */
@@ -73,6 +97,36 @@ int gmem_init(struct gmem *m, const struct gmem_config *c, struct err *e) MUST_U
 void gmem_init_borrowed(struct gmem *m, gpa_t start, void *host, uint64_t size);
 
 void gmem_fini(struct gmem *m);
+
+/*
+ * Freezing, for a fork. Main thread, and but for gmem_unmap_pages with everything that touches guest
+ * memory at a stand. Host addresses stay what they are.
+ *
+ * gmem_unmap_pages: takes the page tables of memory that is a shared memfd away, not the pages, so that
+ * gmem_freeze_base has nothing left to do but for what was touched since. The guest may run.
+ *
+ * gmem_freeze_base: memory that is a shared memfd is from now on mapped privately: the memfd keeps
+ * what is in it. On failure all is as it was.
+ *
+ * gmem_freeze_overlay: *o has what the runs hold: they are mapped from it, *o is taken over. On
+ * failure too: what is mapped then is the same to the guest. There must be room for it.
+ *
+ * gmem_replace_base: fd has all that memory holds: it is the only layer from now on, and taken over,
+ * on failure too.
+ *
+ * gmem_seal: nobody can write to a layer any more, nor make it shorter. A memory file stays as it is.
+ */
+void gmem_unmap_pages(const struct gmem *m);
+int gmem_freeze_base(struct gmem *m, struct err *e) MUST_USE;
+int gmem_freeze_overlay(struct gmem *m, struct gmem_overlay *o, struct err *e) MUST_USE;
+int gmem_replace_base(struct gmem *m, int fd, struct err *e) MUST_USE;
+int gmem_seal(int fd, struct err *e) MUST_USE;
+uint32_t gmem_run_count(const struct gmem *m);
+
+/* For gmem_init and the above: maps the runs, which must have been checked. */
+int gmem_map_runs(const struct gmem *m, const struct gmem_overlay *o) MUST_USE;
+int gmem_check_overlays(const struct gmem *m, const struct gmem_config *c, struct err *e) MUST_USE;
+void gmem_overlay_fini(struct gmem_overlay *o);
 
 /* Copies len bytes out of / into guest RAM; all or -EFAULT. May cross regions that touch. */
 int gmem_read(const struct gmem *m, gpa_t at, void *dst, uint64_t len) MUST_USE;
