@@ -173,6 +173,7 @@ static int unpack_state(
 	void *ctx, const uint8_t *data, size_t len, uint64_t mem_size, struct err *e)
 {
 	struct unpack *u = ctx;
+	struct stat st;
 	int rc = state_parse(data, len, mem_size, e);
 
 	if (rc == 0)
@@ -181,6 +182,10 @@ static int unpack_state(
 		rc = aside_open(&u->mem, u->mem_path, "memory", e);
 	if (rc < 0)
 		return rc;
+	/* The second name may be another spelling of the first: then it took away what that had made. */
+	if (fstat(u->state.fd, &st) < 0 || st.st_nlink == 0)
+		return err_set(e, -EINVAL, "state and memory need a file each: %s and %s are one",
+			u->state_path, u->mem_path);
 	rc = io_write_full(u->state.fd, data, len);
 	if (rc < 0)
 		return err_set_os(e, rc, "cannot write %s", u->state.part);

@@ -225,6 +225,12 @@ t_snapshot_pack_and_unpack() {
 	cmp s dir/vm.state
 	cmp m dir/vm.mem
 	status_of 1 "$mayfly" snapshot unpack p -d nowhere
+	# one file by two names
+	echo kept >one
+	status_of 1 "$mayfly" snapshot unpack p -s one -m ./one
+	has err 'a file each'
+	equal "$(cat one)" kept
+	[ ! -e one.part ]
 	truncate -s +4096 m
 	status_of 1 "$mayfly" snapshot pack s m -o p2
 	has err 'the memory file has 67112960 bytes'
