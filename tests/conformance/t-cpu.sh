@@ -58,7 +58,7 @@ t_custom_template_that_kvm_cannot_do_fails_at_the_start() {
 }
 
 t_guest_sees_the_custom_template() {
-	start
+	start --log-path log # its lines would come in between the guest's
 	ok PUT /boot-source \
 		"{\"kernel_image_path\":\"$payloads/cpu_template.elf\",\"boot_args\":\"payload.first=1 payload.last=1\"}"
 	ok PUT /machine-config '{"vcpu_count":2,"mem_size_mib":32}'
