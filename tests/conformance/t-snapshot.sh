@@ -134,3 +134,36 @@ t_restore_phases_are_on_the_page_of_metrics() {
 	done
 	json 'has("restore") | not' "$(tail -n 1 metrics)"
 }
+
+t_fields_of_a_fork() {
+	start
+	bad 'not supported before starting' PUT /snapshot/fork '{"socket_path":"f"}'
+	boot
+	rows PUT /snapshot/fork <<-'ROWS'
+		{}|missing field `socket_path`
+		{"socket_path":""}|socket_path
+		{"socket_path":5}|invalid type
+		{"socket_path":"no/f"}|socket_path
+		{"socket_path":"f","children":0}|children
+		{"socket_path":"f","children":10001}|children
+		{"socket_path":"f","children":"2"}|invalid type
+		{"socket_path":"f","timeout_ms":0}|timeout_ms
+		{"socket_path":"f","x":1}|unknown field `x`
+	ROWS
+	[ ! -e f ]
+	ok PUT /snapshot/fork '{"socket_path":"f","children":1,"timeout_ms":300}'
+	[ "$(stat -c '%F %a' f)" = "socket 600" ]
+	ok GET /
+	json '.state == "Running"'
+	await test ! -e f
+	# a load from a fork names nothing else
+	hang_up
+	rm -f api
+	start
+	rows PUT /snapshot/load <<-'ROWS'
+		{"fork_from":"f","snapshot_path":"s","resume_vm":true}|fork_from
+		{"fork_from":"f","mem_backend":{"backend_type":"File","backend_path":"m"}}|fork_from
+		{"fork_from":""}|fork_from
+		{"fork_from":5}|invalid type
+	ROWS
+}
