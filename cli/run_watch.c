@@ -121,10 +121,10 @@ static void on_end_signal(struct watch *w, int sig, bool now_by_force)
 		return;
 	w->result->signal = sig;
 	w->signal_at_ns = now;
-	if (!w->result->started) {
-		stop_send(w);
-	} else if (w->stop_timeout_ns == 0 || now_by_force) {
+	if (now_by_force || (w->result->started && w->stop_timeout_ns == 0)) {
 		w->result->forced = true;
+		stop_send(w);
+	} else if (!w->result->started) {
 		stop_send(w);
 	} else {
 		cli_say("run", "asking the guest to power off, for at most %llu.%llu s",

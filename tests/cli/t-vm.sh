@@ -31,6 +31,7 @@ fake_run() {
 	pid=$!
 	trap 'kill -9 $(jobs -p) 2>/dev/null || true' EXIT
 	until_true listed "$name"
+	until_true grep -qs '^started' "$name.said"
 }
 
 listed() { "$mayfly" ps -q | grep -qx "$1"; }
