@@ -108,9 +108,11 @@ static int override_net(struct vm_config *c, const struct api_network_override *
 
 		if (strcmp(n->iface_id, o->iface_id) != 0)
 			continue;
-		free(n->passt_socket); /* a tap from now on */
-		n->passt_socket = NULL;
-		rc = override_string(&n->host_dev_name, o->host_dev_name, e);
+		/* A tap or a socket from now on, whatever it was. */
+		free(o->passt_socket ? n->host_dev_name : n->passt_socket);
+		*(o->passt_socket ? &n->host_dev_name : &n->passt_socket) = NULL;
+		rc = o->passt_socket ? override_string(&n->passt_socket, o->passt_socket, e)
+				     : override_string(&n->host_dev_name, o->host_dev_name, e);
 		if (rc < 0 || !o->guest_mac)
 			return rc;
 		if (!n->guest_mac)
@@ -157,8 +159,8 @@ static int fork_check_names(
 			own |= strcmp(b->nets[k].iface_id, c->nets[i].iface_id) == 0;
 		if (!own)
 			return err_set(e, -EINVAL,
-				"network_overrides: the parent goes on with the tap of interface "
-				"%s: give another as host_dev_name",
+				"network_overrides: the parent goes on with the tap or socket of "
+				"interface %s: give another as host_dev_name or passt_socket",
 				c->nets[i].iface_id);
 	}
 	if (c->has_vsock && !b->has_vsock)
@@ -190,6 +192,16 @@ static int load_override(struct vm_config *c, const struct api_snapshot_load *b,
 
 static int load_check_body(const struct api_snapshot_load *b, struct err *e)
 {
+	for (uint32_t i = 0; i < b->net_count; i++) {
+		if (!b->nets[i].host_dev_name && !b->nets[i].passt_socket)
+			return err_set(e, -EINVAL,
+				"network_overrides[%u]: missing field `host_dev_name`", i);
+		if (b->nets[i].host_dev_name && b->nets[i].passt_socket)
+			return err_set(e, -EINVAL,
+				"network_overrides[%u]: `host_dev_name` and `passt_socket` exclude "
+				"each other",
+				i);
+	}
 	if (b->fork_from && (b->snapshot_path || b->has_backend || b->mem_file_path))
 		return err_set(e, -EINVAL,
 			"snapshot load: fork_from takes the place of `snapshot_path`, "

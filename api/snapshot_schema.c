@@ -43,9 +43,11 @@ static const struct schema mem_backend_schema = SCHEMA("mem_backend", mem_backen
 static const struct schema_row network_override_rows[] = {
 	SCHEMA_STR(
 		"iface_id", struct api_network_override, iface_id, 1, BODY_ID_MAX, SCHEMA_REQUIRED),
-	SCHEMA_STR("host_dev_name", struct api_network_override, host_dev_name, 1, BODY_ID_MAX,
-		SCHEMA_REQUIRED),
+	/* Required unless there is a passt_socket: handle_snapshot.c. */
+	SCHEMA_STR("host_dev_name", struct api_network_override, host_dev_name, 1, BODY_ID_MAX, 0),
 	/* Ours. */
+	SCHEMA_STR("passt_socket", struct api_network_override, passt_socket, 1, SOCKET_PATH_MAX,
+		SCHEMA_NULLABLE | SCHEMA_OMIT),
 	SCHEMA_STR("guest_mac", struct api_network_override, guest_mac, 1, BODY_ID_MAX,
 		SCHEMA_NULLABLE | SCHEMA_OMIT),
 };

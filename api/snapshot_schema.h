@@ -21,7 +21,8 @@ struct api_snapshot_fork {
 /* What the VM is to use instead of what is in the snapshot. */
 struct api_network_override {
 	char *iface_id;
-	char *host_dev_name; /* or NULL */
+	char *host_dev_name; /* or NULL, with passt_socket */
+	char *passt_socket;  /* ours: instead of a tap; or NULL */
 	char *guest_mac;     /* ours; or NULL */
 };
 

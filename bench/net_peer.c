@@ -3,7 +3,7 @@
  * The host's side of the network benchmark and its floor.
  *
  *   net_peer serve IFACE      obeys frames of type 0x88b5 that come in by the interface: byte 14 is
- *                             0: nothing; 1: sent back; 2: as many frames as the 16 bits at 16 say are
+ *                             0: nothing; 1: it is sent back as it is; 2: as many frames as the 16 bits at 16 say are
  *                             sent, of 60 bytes, or of 64054 to be segmented if byte 15 is not 0
  *   net_peer floor IFACE MS   the streams of tests/payload/bench_net.c by plain system calls on the tap,
  *                             against a `serve` on it, without a VM; prints rows (README.md)
@@ -77,14 +77,14 @@ static void peer_make_frames(void)
 }
 
 /* The protocol is told apart from the frame: segmentation wants to know it. */
-static void peer_send(int fd, struct sockaddr_ll *to, const unsigned char *tap_frame, size_t len)
+static void peer_send(int fd, struct sockaddr_ll *to, const unsigned char *head,
+	const unsigned char *f, size_t len, uint16_t protocol)
 {
-	struct iovec iov[] = {{(void *)(uintptr_t)tap_frame, PEER_HEAD},
-		{(void *)(uintptr_t)(tap_frame + PEER_TAP), len}};
+	struct iovec iov[] = {{(void *)(uintptr_t)head, PEER_HEAD}, {(void *)(uintptr_t)f, len}};
 	const struct msghdr m = {
 		.msg_name = to, .msg_namelen = sizeof(*to), .msg_iov = iov, .msg_iovlen = 2};
 
-	to->sll_protocol = htons(len == PEER_SMALL ? PEER_TYPE : ETH_P_IP);
+	to->sll_protocol = htons(protocol);
 	while (sendmsg(fd, &m, 0) < 0)
 		if (errno != ENOBUFS && errno != EINTR && errno != EAGAIN)
 			peer_die("send");
@@ -125,13 +125,17 @@ static int peer_serve(const char *iface)
 		if (n < (ssize_t)(PEER_HEAD + PEER_SMALL))
 			continue;
 		if (f[14] == PEER_ECHO)
-			peer_send(fd, &a, small_frame, PEER_SMALL);
+			peer_send(fd, &a, small_frame, f, (size_t)n - PEER_HEAD, PEER_TYPE);
 		if (f[14] != PEER_SEND)
 			continue;
 		memcpy(&count, f + 16, sizeof(count));
 		for (; count > 0; count--)
-			peer_send(fd, &a, f[15] ? segment : small_frame,
-				f[15] ? PEER_SEGMENT : PEER_SMALL);
+			if (f[15])
+				peer_send(fd, &a, segment, segment + PEER_TAP, PEER_SEGMENT,
+					ETH_P_IP);
+			else
+				peer_send(fd, &a, small_frame, small_frame + PEER_TAP, PEER_SMALL,
+					PEER_TYPE);
 	}
 }
 

@@ -126,7 +126,8 @@ static int source_memory(void *ctx, struct machine *m, struct gmem_config *c, st
 		return rc;
 	rc = cpu_check(&l->info, &l->cpuid, m->vm.kvm_fd, e);
 	if (rc < 0 && !l->o.force)
-		return err_wrap(e, "cpu");
+		return err_wrap(
+			e, "cpu (--force, or `force` of the request, loads it all the same)");
 	if (rc < 0)
 		log_warn("loaded by force: %s", e->msg);
 	c->backing = l->o.uffd ? GMEM_BACKING_ANON : GMEM_BACKING_FILE;

@@ -3,10 +3,10 @@
  * Work that a snapshot may interrupt anywhere: every CPU goes through pages of its own, checks that
  * each holds what it wrote there last, and writes anew into some. A page that a snapshot lost, or
  * took from another moment, is found in the next round. The first CPU also writes and reads back the
- * first drive and asks for entropy, if they are there, and has its timer wake it; it prints a line now
- * and then. Ends at a byte 'q' on the serial port. payload.area: MiB for each CPU, at the top of RAM.
+ * first drive, asks for entropy, and talks to the host by net and vsock, if they are there, and has its
+ * timer wake it; it prints a line now and then. Ends at a byte 'q' on the serial port. payload.area: MiB for each CPU, at the top of RAM.
  */
-#include "rt/virtio.h"
+#include "rt/talk.h"
 
 #define VEC_TIMER   0x41
 #define DIVIDE_BY_1 0xb
@@ -15,6 +15,8 @@
 #define LSR_DR      0x01
 #define STRIDE      5u /* a page is written in every fifth round */
 #define WORDS       (PAGE / sizeof(uint64_t))
+#define CHUNK       (8 * SECTOR) /* written to the disk in a turn */
+#define CHUNK_COUNT 128u         /* then it starts anew */
 
 static struct worker {
 	volatile uint64_t *pages;
@@ -82,17 +84,25 @@ static void lay_out(unsigned cpus)
 	}
 }
 
+static uint64_t sector_of(uint64_t turn)
+{
+	return turn % CHUNK_COUNT * (CHUNK / SECTOR);
+}
+
+static void check_disk(struct vq *q, uint8_t *buf, uint64_t turn)
+{
+	memset(buf, 0, CHUNK);
+	EXPECT_EQ(blk_request(q, BLK_IN, sector_of(turn), buf, CHUNK), BLK_OK, "read status");
+	for (unsigned i = 0; i < CHUNK; i++)
+		EXPECT(buf[i] == (uint8_t)(turn + i), "byte %u of sector %lu", i, sector_of(turn));
+}
+
 static void work_disk(struct vq *q, uint8_t *buf, uint64_t turn)
 {
-	uint64_t sector = turn * 8 % 1024;
-
-	for (unsigned i = 0; i < 8 * SECTOR; i++)
+	for (unsigned i = 0; i < CHUNK; i++)
 		buf[i] = (uint8_t)(turn + i);
-	EXPECT_EQ(blk_request(q, BLK_OUT, sector, buf, 8 * SECTOR), BLK_OK, "write status");
-	memset(buf, 0, 8 * SECTOR);
-	EXPECT_EQ(blk_request(q, BLK_IN, sector, buf, 8 * SECTOR), BLK_OK, "read status");
-	for (unsigned i = 0; i < 8 * SECTOR; i++)
-		EXPECT(buf[i] == (uint8_t)(turn + i), "byte %u of sector %lu", i, sector);
+	EXPECT_EQ(blk_request(q, BLK_OUT, sector_of(turn), buf, CHUNK), BLK_OK, "write status");
+	check_disk(q, buf, turn);
 }
 
 static bool asked_to_end(void)
@@ -112,11 +122,16 @@ static void sleep_a_little(void)
 int payload_main(const struct payload_boot *boot)
 {
 	struct vdev *blk = vdev_find(VIRTIO_ID_BLK, 0), *rng = vdev_find(VIRTIO_ID_RNG, 0);
-	uint8_t *buf = alloc(8 * SECTOR, PAGE);
+	uint8_t *buf = alloc(CHUNK, PAGE);
 	unsigned cpus = smp_start_all();
+	uint64_t turn;
+	static struct talk_vsock vsock;
+	static struct talk_net net;
 	struct vq disk, entropy;
 
 	(void)boot;
+	talk_net_start(&net);
+	talk_vsock_start(&vsock);
 	if (blk)
 		vdev_start(blk, &disk, 0, 64);
 	if (rng)
@@ -126,19 +141,24 @@ int payload_main(const struct payload_boot *boot)
 	apic_write(APIC_LVT_TIMER, VEC_TIMER);
 	for (unsigned i = 1; i < cpus; i++)
 		smp_run(i, work);
-	for (uint64_t turn = 0; !asked_to_end(); turn++) {
+	for (turn = 0; !asked_to_end(); turn++) {
 		work_round(0);
 		if (blk)
 			work_disk(&disk, buf, turn);
 		if (rng)
 			rng_check(&entropy);
+		talk_net_turn(&net);
+		talk_vsock_turn(&vsock);
 		sleep_a_little();
 		if (turn % 4 == 0)
-			print("turn %lu\n", turn);
+			print("turn %lu frames %lu bytes %lu connections %lu\n", turn, net.back,
+				vsock.bytes, vsock.connections);
 	}
 	__atomic_store_n(&ending, 1, __ATOMIC_RELEASE);
 	for (unsigned i = 1; i < cpus; i++)
 		smp_wait(i);
+	for (uint64_t i = turn < CHUNK_COUNT ? 0 : turn - CHUNK_COUNT; blk && i < turn; i++)
+		check_disk(&disk, buf, i);
 	for (unsigned i = 0; i < cpus; i++)
 		print("CPU %u: %lu rounds\n", i, workers[i].rounds);
 	return 0;

@@ -199,3 +199,21 @@ t_saved_without_having_run() {
 	turns c 2
 	finish c
 }
+
+t_chain_six_gib() { area=2 chain 2 6144 2; }
+
+# Seen from outside: a machine that did not run has the memory it was given, but for what names it anew
+# (VMGenID, kvm-clock).
+t_memory_is_the_same_from_outside() {
+	local differ
+	boot a "$(machine 2 64 false)"
+	pause a
+	create a s m
+	end a
+	launch b
+	ok b PUT /snapshot/load '{"snapshot_path":"s","mem_file_path":"m"}'
+	create b s2 m2
+	end b
+	differ=$(cmp -l m m2 | awk '{ print int(($1 - 1) / 4096) }' | sort -u | wc -l)
+	[ "$differ" -le 4 ] || fail "$differ pages differ"
+}
