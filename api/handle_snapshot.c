@@ -56,6 +56,26 @@ int handle_put_snapshot_create(
 
 /* ---- fork ---- */
 
+static int fork_disks(struct controller *c, const struct api_snapshot_fork *b,
+	struct fork_options *o, struct err *e)
+{
+	static struct fork_clone clones[FORK_CLONES_MAX];
+
+	for (uint32_t i = 0; i < b->clone_count; i++) {
+		clones[i] = (struct fork_clone){
+			.disk = machine_find_device(c->o.machine, "block", b->clones[i].drive_id),
+			.path = b->clones[i].path,
+		};
+		if (!clones[i].disk)
+			return err_set(e, -ENODEV,
+				"Fork error: drive_clones[%u]: there is no drive %s", i,
+				b->clones[i].drive_id);
+	}
+	o->clones = clones;
+	o->clone_count = b->clone_count;
+	return 0;
+}
+
 int handle_put_snapshot_fork(
 	struct controller *c, const struct api_call *call, struct http_reply *ret, struct err *e)
 {
@@ -64,7 +84,7 @@ int handle_put_snapshot_fork(
 	json_t *config = schema_print(&vm_config_schema, &c->config);
 	CLEANUP_FREE
 	char *text = config ? json_dumps(config, JSON_COMPACT) : NULL;
-	const struct fork_options o = {
+	struct fork_options o = {
 		.socket_path = b->socket_path,
 		.config = text,
 		.children = b->children,
@@ -77,7 +97,9 @@ int handle_put_snapshot_fork(
 	json_decref(config);
 	if (!text)
 		return err_set_os(e, -ENOMEM, "Fork error");
-	rc = fork_begin(&offer, c->o.machine, &o, &report, e);
+	rc = fork_disks(c, b, &o, e);
+	if (rc == 0)
+		rc = fork_begin(&offer, c->o.machine, &o, &report, e);
 	if (rc < 0)
 		return err_wrap(e, "Fork error");
 	log_info("fork: paused for %llu us, %llu pages copied, offered on %s",

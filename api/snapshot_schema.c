@@ -23,11 +23,19 @@ static const struct schema_row snapshot_create_rows[] = {
 const struct schema snapshot_create_schema = SCHEMA("snapshot create", snapshot_create_rows, 0);
 
 /* Ours. */
+static const struct schema_row drive_clone_rows[] = {
+	SCHEMA_STR("drive_id", struct api_drive_clone, drive_id, 1, BODY_ID_MAX, SCHEMA_REQUIRED),
+	SCHEMA_STR("path", struct api_drive_clone, path, 1, BODY_PATH_MAX, SCHEMA_REQUIRED),
+};
+static const struct schema drive_clone_schema = SCHEMA("drive clone", drive_clone_rows, 0);
+
 static const struct schema_row snapshot_fork_rows[] = {
 	SCHEMA_STR("socket_path", struct api_snapshot_fork, socket_path, 1, SOCKET_PATH_MAX,
 		SCHEMA_REQUIRED),
 	SCHEMA_UINT("children", struct api_snapshot_fork, children, 1, FORK_CHILDREN_MAX, 1, 0),
 	SCHEMA_UINT("timeout_ms", struct api_snapshot_fork, timeout_ms, 1, 3600000, 10000, 0),
+	SCHEMA_ARRAY("drive_clones", struct api_snapshot_fork, clones, clone_count,
+		&drive_clone_schema, NULL, 0),
 };
 const struct schema snapshot_fork_schema = SCHEMA("snapshot fork", snapshot_fork_rows, 0);
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "api/schema.h"
+#include "snapshot/fork.h"
 #include "vmm/core/vm_config.h"
 
 struct api_snapshot_create {
@@ -12,8 +13,15 @@ struct api_snapshot_create {
 };
 
 /* Ours. */
+struct api_drive_clone {
+	char *drive_id;
+	char *path;
+};
+
 struct api_snapshot_fork {
 	char *socket_path;
+	uint32_t clone_count;
+	struct api_drive_clone clones[FORK_CLONES_MAX];
 	uint32_t children;
 	uint32_t timeout_ms;
 };

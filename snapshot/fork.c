@@ -14,6 +14,7 @@
 
 #include "snapshot/image.h"
 #include "snapshot/pages.h"
+#include "virtio/blk.h"
 #include "vmm/base/check.h"
 #include "vmm/base/cleanup.h"
 #include "vmm/base/clock.h"
@@ -137,6 +138,23 @@ static void fork_unmap_ahead(const struct gmem *m)
 	}
 }
 
+/* *made: how many there are, also after a failure. */
+static int fork_clone_disks(const struct fork_options *o, uint32_t *made, struct err *e)
+{
+	int rc = 0;
+
+	for (*made = 0; rc == 0 && *made < o->clone_count; *made += rc == 0)
+		rc = blk_clone(o->clones[*made].disk, o->clones[*made].path, e);
+	return rc;
+}
+
+/* #syscalls:main unlink */
+static void fork_remove_clones(const struct fork_options *o, uint32_t made)
+{
+	for (uint32_t i = 0; i < made; i++)
+		(void)unlink(o->clones[i].path);
+}
+
 /* The guest stands still in here only. */
 static int fork_take(struct machine *m, const struct fork_options *o, uint8_t **ret_state,
 	size_t *ret_len, struct fork_report *ret, struct err *e)
@@ -146,7 +164,9 @@ static int fork_take(struct machine *m, const struct fork_options *o, uint8_t **
 	int rc;
 
 	machine_pause(m);
-	rc = image_make(m, o->config, ret_state, ret_len, e);
+	rc = fork_clone_disks(o, &ret->clones, e);
+	if (rc == 0)
+		rc = image_make(m, o->config, ret_state, ret_len, e);
 	if (rc == 0)
 		rc = fork_freeze(&m->mem, &ret->pages, e);
 	if (ran)
@@ -221,8 +241,12 @@ int fork_begin(struct fork_offer *f, struct machine *m, const struct fork_option
 	if (rc == 0)
 		rc = fork_write_manifest(f, &m->mem, state, len, e);
 	if (rc == 0)
-		return fork_offer_start(f, listen_fd, o->timeout_ms, e);
-	f->source.fd = listen_fd;
-	fork_offer_end(f);
+		rc = fork_offer_start(f, listen_fd, o->timeout_ms, e);
+	else {
+		f->source.fd = listen_fd;
+		fork_offer_end(f);
+	}
+	if (rc < 0)
+		fork_remove_clones(o, ret->clones);
 	return rc;
 }

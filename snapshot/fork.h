@@ -31,16 +31,27 @@ struct fork_message {
 	uint32_t reserved;                      /* zero */
 };
 
+#define FORK_CLONES_MAX 1024u
+
+/* A copy of a disk as it is at the fork: see blk_clone. */
+struct fork_clone {
+	struct virtio_dev *disk; /* borrowed, a block device */
+	const char *path;
+};
+
 struct fork_options {
 	const char *socket_path;
-	const char *config;  /* JSON text of the machine's configuration */
-	uint32_t children;   /* how many may collect, 1 .. FORK_CHILDREN_MAX */
-	uint32_t timeout_ms; /* after which the offer ends */
+	const char *config;              /* JSON text of the machine's configuration */
+	uint32_t children;               /* how many may collect, 1 .. FORK_CHILDREN_MAX */
+	uint32_t timeout_ms;             /* after which the offer ends */
+	const struct fork_clone *clones; /* removed again if the fork fails */
+	uint32_t clone_count;
 };
 
 struct fork_report {
 	uint64_t pause_ns; /* for which the guest stood still; 0 if it was paused before */
 	uint64_t pages;    /* copied */
+	uint32_t clones;   /* of disks, made */
 };
 
 /* What is being offered; at most one at a time. */

@@ -78,4 +78,10 @@ void blk_poll(struct virtio_dev *d);
 int blk_update_path(struct virtio_dev *d, const char *path, struct err *e) MUST_USE;
 /* The backing file has grown or shrunk. */
 int blk_resize(struct virtio_dev *d, struct err *e) MUST_USE;
+/*
+ * The backing file as it is now into a new file, for its owner only, which shares the blocks (FICLONE): the
+ * time does not depend on the size, but for what the host has not written to its disk yet. For a VM that is
+ * paused. -EEXIST: the path is in use; -EOPNOTSUPP, -EXDEV: no reflinks there. Main thread.
+ */
+int blk_clone(struct virtio_dev *d, const char *path, struct err *e) MUST_USE;
 void blk_update_limiter(struct virtio_dev *d, const struct rate_limiter_config *c);

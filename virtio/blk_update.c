@@ -2,11 +2,16 @@
 /* Changing a block device while the VM runs. Declared in blk.h. */
 #include "virtio/blk_dev.h"
 
+#include "vmm/base/cleanup.h"
 #include "vmm/base/clock.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 /* The driver is told only of what it sees: the capacity. */
 static void blk_set_sectors(struct blk *b, uint64_t sectors)
@@ -84,6 +89,29 @@ int blk_resize(struct virtio_dev *d, struct err *e)
 	rc = blk_count_update(b, rc);
 	virtio_dev_unlock(d);
 	return rc;
+}
+
+/* #syscalls:main openat ioctl:1=FICLONE unlink close */
+int blk_clone(struct virtio_dev *d, const char *path, struct err *e)
+{
+	struct blk *b = blk_of(d);
+	CLEANUP_FD
+	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	int rc = 0;
+
+	if (fd < 0)
+		return err_set_os(e, -errno, "drive %s: cannot make %s", b->config.drive_id, path);
+	virtio_dev_lock(d);
+	if (ioctl(fd, FICLONE, b->file.fd) < 0)
+		rc = -errno;
+	virtio_dev_unlock(d);
+	if (rc == 0)
+		return 0;
+	(void)unlink(path);
+	return err_set_os(e, rc,
+		"drive %s: %s cannot share the blocks of %s (both must be files of one file system "
+		"with reflinks, such as XFS or btrfs)",
+		b->config.drive_id, path, b->config.path);
 }
 
 void blk_update_limiter(struct virtio_dev *d, const struct rate_limiter_config *c)

@@ -205,3 +205,36 @@ t_fork_needs_disks_of_its_own() {
 	finish c
 	finish a
 }
+
+# Disks as they are at the fork: each child finds on its copy what its memory knows to be there.
+t_fork_clones_disks() {
+	local n
+	[ "$(id -u)" = 0 ] || skip "no root: no file system with reflinks can be mounted"
+	truncate -s 400M fs.img
+	mkfs.xfs -q fs.img
+	mkdir fs
+	mount -o loop fs.img fs
+	trap 'umount -l fs' EXIT
+	truncate -s 1M fs/disk
+	boot a '"vcpu_count":1,"mem_size_mib":64' '{"drive_id":"d","path_on_host":"fs/disk",
+		"is_root_device":false,"is_read_only":false,"io_engine":"Async"}'
+	bad 'drive_clones[0]: there is no drive e' a PUT /snapshot/fork \
+		'{"socket_path":"a.fork","drive_clones":[{"drive_id":"e","path":"fs/c1"}]}'
+	: >fs/old
+	bad 'File exists' a PUT /snapshot/fork '{"socket_path":"a.fork","drive_clones":[
+		{"drive_id":"d","path":"fs/c1"},{"drive_id":"d","path":"fs/old"}]}'
+	bad 'cannot share the blocks' a PUT /snapshot/fork '{"socket_path":"a.fork","drive_clones":[
+		{"drive_id":"d","path":"fs/c1"},{"drive_id":"d","path":"elsewhere"}]}'
+	[ ! -e fs/c1 ] && [ -e fs/old ] && [ ! -e elsewhere ] && [ ! -e a.fork ] || fail "$(ls . fs)"
+	turns a 1
+	fork a 2 '"drive_clones":[{"drive_id":"d","path":"fs/c1"},{"drive_id":"d","path":"fs/c2"}]'
+	turns a 2
+	for n in 1 2; do
+		launch "b$n"
+		ok "b$n" PUT /snapshot/load "{\"fork_from\":\"a.fork\",\"resume_vm\":true,
+			\"drive_overrides\":[{\"drive_id\":\"d\",\"path_on_host\":\"fs/c$n\"}]}"
+		turns "b$n" 1
+	done
+	for n in a b1 b2; do finish "$n"; done
+	[ "$(stat -c %a fs/c1)" = 600 ] || fail "$(stat -c %a fs/c1)"
+}
