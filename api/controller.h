@@ -37,6 +37,7 @@ struct controller_config {
 	struct metrics *metrics;   /* borrowed, initialised */
 	struct timeline *timeline; /* borrowed */
 	bool seccomp;
+	struct landlock_config landlock;
 	bool metrics_open; /* by the command line */
 	int supervisor_fd; /* -1: none; taken over by the machine */
 	struct mmds *mmds; /* borrowed, initialised */

@@ -285,6 +285,7 @@ static int load_start(struct controller *c, struct snapshot_load *l, struct err 
 {
 	const struct machine_options mo = {
 		.seccomp = c->o.seccomp,
+		.landlock = c->o.landlock,
 		.supervisor_fd = c->o.supervisor_fd,
 		.control = c->o.loop,
 		.open_diverter = mmds_open_interface,

@@ -19,6 +19,7 @@ int controller_start(struct controller *c, struct err *e)
 {
 	struct machine_options mo = {
 		.seccomp = c->o.seccomp,
+		.landlock = c->o.landlock,
 		.supervisor_fd = c->o.supervisor_fd,
 		.control = c->o.loop,
 		.taps = c->taps,

@@ -20,6 +20,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 
 /* The process's one VM. Static: large, and signal handlers reach the metrics. */
 static struct loop loop;
@@ -99,6 +100,18 @@ static void main_mark_start(const struct vmm_options *o)
 		clock_process_cpu_ns() / CLOCK_NS_PER_US + o->parent_cpu_time_us;
 }
 
+/* Without an API nothing is opened once the guest runs. */
+static struct landlock_config main_landlock(const struct vmm_options *o)
+{
+	bool off = o->landlock ? strcmp(o->landlock, "off") == 0 : !o->no_api;
+
+	return (struct landlock_config){
+		.on = !off,
+		.required = o->landlock != NULL,
+		.dirs = o->landlock,
+	};
+}
+
 static int main_prepare(const struct vmm_options *o, struct err *e)
 {
 	const struct controller_config cc = {
@@ -108,6 +121,7 @@ static int main_prepare(const struct vmm_options *o, struct err *e)
 		.metrics = &metrics,
 		.timeline = &timeline,
 		.seccomp = !o->no_seccomp,
+		.landlock = main_landlock(o),
 		.metrics_open = o->metrics_path != NULL,
 		.supervisor_fd = o->supervisor_fd,
 		.mmds = &mmds,
@@ -279,6 +293,22 @@ static void main_version(const char *name)
 	(void)printf("mayfly-vmm v%s\n", MAYFLY_VERSION);
 }
 
+/*
+ * Where the kernel leaves it to each process: no speculation past stores, and no indirect branches that others
+ * have trained. Threads inherit both; a guest has its own setting.
+ */
+static void main_stop_speculation(void)
+{
+	static const unsigned long which[] = {PR_SPEC_STORE_BYPASS, PR_SPEC_INDIRECT_BRANCH};
+
+	for (size_t i = 0; i < NELEM(which); i++) {
+		int now = prctl(PR_GET_SPECULATION_CTRL, which[i], 0, 0, 0);
+
+		if (now > 0 && ((unsigned long)now & PR_SPEC_PRCTL) != 0)
+			(void)prctl(PR_SET_SPECULATION_CTRL, which[i], PR_SPEC_FORCE_DISABLE, 0, 0);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	struct vmm_options o;
@@ -313,6 +343,7 @@ int main(int argc, char **argv)
 		break;
 	}
 	main_mark_start(&o);
+	main_stop_speculation();
 	if (main_prepare(&o, &e) < 0)
 		return main_fail(&e, &o, VMM_STATUS_BAD_CONFIG);
 	return main_live(&o, &e);

@@ -70,6 +70,7 @@ static const struct option_row option_rows[] = {
 	{"metrics-path", "PATH", OPT_STRING, AT(metrics_path), 0, "write metrics to this file or fifo"},
 	{"Confinement", NULL, OPT_GROUP, 0, 0, NULL},
 	{"no-seccomp", NULL, OPT_FLAG, AT(no_seccomp), 0, "no system-call filters (for debugging only)"},
+	{"landlock", "DIRS", OPT_STRING, AT(landlock), 0, "once the guest runs, files are opened only below these directories (a:b:c), or off. Default: none with --no-api, off otherwise"},
 	{"seccomp-filter", "PATH", OPT_LATER, 0, 0, "not supported yet: the built-in filters are used"},
 	{"For the jailer and supervisors", NULL, OPT_GROUP, 0, 0, NULL},
 	{"start-time-us", "N", OPT_U64, AT(start_time_us), 0, "monotonic time at which the process was started"},

@@ -40,7 +40,8 @@ struct vmm_options {
 	bool has_log_level, show_level, show_log_origin, log_json;
 	bool no_api;
 	bool no_seccomp;
-	int supervisor_fd; /* -1: none */
+	const char *landlock; /* "off", directories, or NULL: on without any if there is no API */
+	int supervisor_fd;    /* -1: none */
 	uint64_t payload_size_max;
 	uint64_t mmds_size_max; /* 0: as payload_size_max */
 	uint64_t start_time_us; /* CLOCK_MONOTONIC of the process start, or 0: now */

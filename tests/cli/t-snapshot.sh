@@ -13,6 +13,7 @@ snap_take() {
 	[ -x "$real_vmm" ] || skip "no mayfly-vmm"
 	[ -r "$payload_dir/snap_chain.elf" ] || skip "no payloads"
 	mkfifo in
+	: >a.out
 	cat >c.json <<-END
 		{"boot-source":{"kernel_image_path":"$payload_dir/snap_chain.elf",
 		"boot_args":"payload.area=4"},"machine-config":{"vcpu_count":1,"mem_size_mib":64,
@@ -48,6 +49,7 @@ snap_goes_on() {
 	local pid n status=0
 	rm -f in2
 	mkfifo in2
+	: >b.out
 	"$real_vmm" --no-api --restore "$1" --memory "$2" <>in2 >b.out 2>b.err &
 	pid=$!
 	snap_turns b.out 2

@@ -70,7 +70,8 @@ static void *io_thread_main(void *arg)
 
 	(void)pthread_setname_np(pthread_self(), t->name);
 	log_thread_name(t->name);
-	confined = !t->seccomp || seccomp_install(SECCOMP_ROLE_IO, &e) == 0;
+	confined = landlock_restrict(t->landlock, &e) == 0 &&
+		   (!t->seccomp || seccomp_install(SECCOMP_ROLE_IO, &e) == 0);
 	if (!confined)
 		log_error("%s", e.msg);
 	(void)pthread_mutex_lock(&t->lock);

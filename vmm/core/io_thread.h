@@ -11,6 +11,7 @@
  */
 #pragma once
 
+#include "vmm/core/landlock.h"
 #include "vmm/legacy/power.h"
 #include "vmm/svc/loop.h"
 
@@ -21,9 +22,10 @@ struct io_thread {
 	char name[16]; /* of the thread: "fc_io N" */
 	int call_fd;   /* owned eventfd, -1 if none: `wanted` has changed */
 	struct loop_source call_source;
-	vm_end_fn end; /* the loop failed */
-	void *end_ctx; /* borrowed */
-	bool seccomp;  /* put the filter on */
+	vm_end_fn end;                   /* the loop failed */
+	void *end_ctx;                   /* borrowed */
+	bool seccomp;                    /* put the filter on */
+	const struct landlock *landlock; /* borrowed, put on before it; or NULL */
 	pthread_t thread;
 	bool started;
 	pthread_mutex_t lock; /* guards what is below */

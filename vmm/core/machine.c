@@ -256,6 +256,7 @@ static void machine_share_with_vcpus(struct machine *m)
 	m->vcpus.end = machine_on_guest_end;
 	m->vcpus.end_ctx = m;
 	m->vcpus.seccomp = m->seccomp;
+	m->vcpus.landlock = &m->landlock;
 }
 
 static int machine_register_metrics(struct machine *m, struct err *e)
@@ -284,6 +285,7 @@ static int machine_build(struct machine *m, const struct machine_options *o, str
 	int rc;
 
 	if ((rc = o->source ? 0 : machine_cpu_choose(m, e)) < 0 ||
+		(rc = landlock_open(&m->landlock, &o->landlock, e)) < 0 ||
 		(rc = kvm_vm_open(&m->vm, m->cpu_template, e)) < 0)
 		return rc;
 	machine_size_fd_table(m->vm.kvm_fd);
@@ -314,6 +316,7 @@ int machine_init(struct machine *m, const struct vm_config *c, const struct mach
 	m->metrics = metrics;
 	m->timeline = t;
 	m->seccomp = o->seccomp;
+	m->landlock = LANDLOCK_NONE;
 	m->control = o->control;
 	m->taps = o->taps;
 	m->open_diverter = o->open_diverter;
@@ -363,6 +366,7 @@ void machine_fini(struct machine *m)
 		loop_del(m->control, &m->end_source);
 	fd_close(&m->end_fd);
 	fd_close(&m->timer_fd);
+	landlock_close(&m->landlock);
 	loop_fini(&m->loop);
 	memset(m, 0, sizeof(*m)); /* as machine_init wants it */
 }

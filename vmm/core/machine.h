@@ -18,6 +18,7 @@
 #include "virtio/mmio.h"
 #include "vmm/core/console.h"
 #include "vmm/core/io_thread.h"
+#include "vmm/core/landlock.h"
 #include "vmm/core/metrics.h"
 #include "vmm/core/supervisor.h"
 #include "vmm/core/timeline.h"
@@ -63,6 +64,7 @@ struct machine_source {
 
 struct machine_options {
 	bool seccomp;
+	struct landlock_config landlock;
 	int supervisor_fd;    /* -1: none; taken over */
 	struct loop *control; /* borrowed; outlives the machine */
 	/* For each network interface its open back end, or NULL; what is taken becomes NULL. */
@@ -115,6 +117,7 @@ struct machine {
 	bool clock_waits;
 	bool paused;
 	bool seccomp;
+	struct landlock landlock;
 };
 
 /*

@@ -36,6 +36,9 @@ int machine_start(struct machine *m, struct err *e)
 			0 ||
 		(rc = vcpus_start(&m->vcpus, e)) < 0)
 		return rc;
+	if ((rc = landlock_restrict(&m->landlock, e)) < 0)
+		return rc;
+	landlock_close(&m->landlock); /* every thread has it on */
 	if (m->seccomp && (rc = seccomp_install(SECCOMP_ROLE_MAIN, e)) < 0)
 		return rc;
 	supervisor_send(&m->supervisor, "started");

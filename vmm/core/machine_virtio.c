@@ -81,6 +81,7 @@ static int machine_add_io_thread(struct machine *m, struct loop **ret, struct er
 		return rc;
 	}
 	t->seccomp = m->seccomp;
+	t->landlock = &m->landlock;
 	t->end = machine_on_io_end;
 	t->end_ctx = m;
 	m->io_threads[m->io_thread_count++] = t;

@@ -217,7 +217,8 @@ static void *vcpu_thread(void *arg)
 	(void)snprintf(name, sizeof(name), "fc_vcpu %u", c->index);
 	(void)pthread_setname_np(pthread_self(), name);
 	log_thread_name(name);
-	if (c->all->seccomp && seccomp_install(SECCOMP_ROLE_VCPU, &e) < 0) {
+	if (landlock_restrict(c->all->landlock, &e) < 0 ||
+		(c->all->seccomp && seccomp_install(SECCOMP_ROLE_VCPU, &e) < 0)) {
 		log_error("%s", e.msg);
 		(void)pthread_mutex_lock(&c->all->lock);
 		/* vcpus_start gives this up; the thread never runs the guest. */

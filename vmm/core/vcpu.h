@@ -18,6 +18,7 @@
  */
 #pragma once
 
+#include "vmm/core/landlock.h"
 #include "vmm/base/latency.h"
 #include "vmm/base/layout.h"
 #include "vmm/core/timeline.h"
@@ -54,8 +55,9 @@ struct vcpus {
 	const struct bus *ports, *mmio; /* borrowed, frozen */
 	struct timeline *timeline;      /* borrowed */
 	vm_end_fn end;
-	void *end_ctx;        /* borrowed */
-	bool seccomp;         /* put filters on */
+	void *end_ctx;                   /* borrowed */
+	bool seccomp;                    /* put filters on */
+	const struct landlock *landlock; /* borrowed, put on before them; or NULL */
 	pthread_mutex_t lock; /* guards gate and parked_count; never taken while the guest runs */
 	pthread_cond_t changed;
 	enum vcpu_gate gate; /* also read without the lock, as a hint */
