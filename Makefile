@@ -23,7 +23,7 @@ WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wvla -
 # ISO C has no `({})`, no designated array ranges and no zero-length arrays; KVM's own headers do.
 WARN += -Wno-pedantic
 
-CFLAGS_release := -O2 -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fcf-protection
+CFLAGS_release := -O2 -D_FORTIFY_SOURCE=3 -fstack-protector-strong -fcf-protection
 CFLAGS_clang   := $(CFLAGS_release) -Wnoderef
 CFLAGS_asan    := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 # -Wno-tsan: queue.c orders rings shared with a guest by fences, which the checker cannot model.

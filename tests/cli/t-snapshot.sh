@@ -21,6 +21,7 @@ snap_take() {
 	END
 	"$real_vmm" --api-sock a.api --id a --config-file c.json <>in >a.out 2>a.err &
 	pid=$!
+	trap 'kill -9 $(jobs -p) 2>/dev/null || true' EXIT
 	snap_turns a.out 2
 	snap_api a.api PATCH /vm '{"state":"Paused"}'
 	snap_api a.api PUT /snapshot/create '{"snapshot_path":"s","mem_file_path":"m"}'
