@@ -8,6 +8,7 @@
 #include "api/vm_rules.h"
 #include "api/vm_schema.h"
 #include "vmm/base/cleanup.h"
+#include "vmm/base/passed_fd.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -26,9 +27,11 @@ static void swap_text(char **a, char **b)
 static int config_try_open(const char *path, const char *field, const char *what, struct err *e)
 {
 	CLEANUP_FD
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	int fd = passed_fd_or_file(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK, e);
 
-	return fd >= 0 ? 0 : err_set_os(e, -errno, "boot-source.%s: %s: %s", field, what, path);
+	if (fd < 0 && passed_fd_is(path))
+		return err_wrap(e, "boot-source.%s: %s", field, what);
+	return fd >= 0 ? 0 : err_set_os(e, fd, "boot-source.%s: %s: %s", field, what, path);
 }
 
 int handle_put_boot_source(

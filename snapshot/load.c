@@ -7,6 +7,7 @@
 #include "vmm/base/cleanup.h"
 #include "vmm/base/io.h"
 #include "vmm/base/log.h"
+#include "vmm/base/passed_fd.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -146,9 +147,11 @@ static int source_memory(void *ctx, struct machine *m, struct gmem_config *c, st
 			"backend");
 	if (l->o.fork_path)
 		return 0;
-	c->file_fd = open(l->o.mem_path, O_RDONLY | O_CLOEXEC);
+	c->file_fd = passed_fd_or_file(l->o.mem_path, O_RDONLY | O_CLOEXEC, e);
 	if (c->file_fd >= 0)
 		return 0;
+	if (passed_fd_is(l->o.mem_path))
+		return err_wrap(e, "Failed to load guest memory");
 	return err_set(e, -errno,
 		"Failed to load guest memory: Error creating guest memory from file: Failed to "
 		"load guest memory: %s (os error %d): %s",

@@ -7,6 +7,7 @@
 
 #include "vmm/base/cleanup.h"
 #include "vmm/base/log.h"
+#include "vmm/base/passed_fd.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -99,11 +100,16 @@ static int blk_file_probe_align(struct blk_file *f, const struct blk_config *c, 
 int blk_file_open(struct blk_file *f, const struct blk_config *c, struct err *e)
 {
 	int mode = (c->read_only ? O_RDONLY : O_RDWR) | (c->direct ? O_DIRECT : 0);
+	struct blk_config adopted = *c;
 	int rc;
 
 	*f = (struct blk_file){.fd = c->fd, .align = BLK_SECTOR_SIZE};
 	if (c->fd >= 0) {
 		rc = blk_file_adopt_fd(c, e);
+	} else if (passed_fd_is(c->path)) {
+		f->fd = adopted.fd = rc = passed_fd_open(c->path, e);
+		if (rc >= 0)
+			rc = blk_file_adopt_fd(&adopted, e);
 	} else {
 		/* O_NONBLOCK: a fifo is refused below, not waited for. Files and disks ignore it. */
 		f->fd = open(c->path, mode | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);

@@ -7,6 +7,7 @@
 #include "virtio/net_backend.h"
 
 #include "vmm/base/cleanup.h"
+#include "vmm/base/passed_fd.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -203,16 +204,33 @@ static const struct net_backend_ops net_passt_ops = {
 	.close = net_passt_close,
 };
 
+/* Takes the connected socket over. */
+static int net_passt_make(
+	const struct net_config *c, int *fd, struct net_backend **ret, struct err *e)
+{
+	struct net_passt *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return err_set_os(e, -ENOMEM, "network interface %s", c->iface_id);
+	s->b = (struct net_backend){
+		.ops = &net_passt_ops, .pair_count = 1, .fds = {fd_take(fd), -1, -1}};
+	*ret = &s->b;
+	return 0;
+}
+
 int net_passt_open(const struct net_config *c, struct net_backend **ret, struct err *e)
 {
 	struct sockaddr_un a = {.sun_family = AF_UNIX};
 	CLEANUP_FD
 	int fd = -1;
-	struct net_passt *s;
 
 	if (c->queue_pairs != 1)
 		return err_set(e, -EINVAL, "network interface %s: passt has one queue pair, not %u",
 			c->iface_id, c->queue_pairs);
+	if (passed_fd_is(c->passt_socket)) {
+		fd = passed_fd_open(c->passt_socket, e);
+		return fd < 0 ? fd : net_passt_make(c, &fd, ret, e);
+	}
 	if (strlen(c->passt_socket) >= sizeof(a.sun_path))
 		return err_set(e, -ENAMETOOLONG,
 			"network interface %s: passt_socket has more than %zu bytes", c->iface_id,
@@ -224,11 +242,5 @@ int net_passt_open(const struct net_config *c, struct net_backend **ret, struct 
 			"network interface %s: passt_socket: cannot connect to %s (is passt "
 			"running?)",
 			c->iface_id, c->passt_socket);
-	s = calloc(1, sizeof(*s));
-	if (!s)
-		return err_set_os(e, -ENOMEM, "network interface %s", c->iface_id);
-	s->b = (struct net_backend){
-		.ops = &net_passt_ops, .pair_count = 1, .fds = {fd_take(&fd), -1, -1}};
-	*ret = &s->b;
-	return 0;
+	return net_passt_make(c, &fd, ret, e);
 }

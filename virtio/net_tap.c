@@ -7,6 +7,7 @@
 #include "virtio/net_backend.h"
 
 #include "vmm/base/cleanup.h"
+#include "vmm/base/passed_fd.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -137,6 +138,9 @@ static int net_tap_check_name(const struct net_config *c, struct err *e)
 {
 	size_t len = strlen(c->host_dev_name);
 
+	if (passed_fd_is(c->host_dev_name))
+		return 0;
+
 	/* A per cent sign would make the kernel choose a name. */
 	if (len > 0 && len < IFNAMSIZ && !strpbrk(c->host_dev_name, "/% \t\n:"))
 		return 0;
@@ -190,6 +194,31 @@ static int net_tap_adopt(const struct net_config *c, int fd, struct err *e)
 	return 0;
 }
 
+/* Of "fd:A,B", one for each pair, the one of this pair. */
+static int net_tap_open_passed(const struct net_config *c, uint16_t pair, struct err *e)
+{
+	char ref[sizeof("fd:") + PASSED_FD_NAME_MAX];
+	const char *at = c->host_dev_name + strlen("fd:");
+	CLEANUP_FD
+	int fd = -1;
+	int rc;
+
+	for (uint16_t i = 0; at && i < pair; i++) {
+		at = strchr(at, ',');
+		at = at ? at + 1 : NULL;
+	}
+	if (!at || (pair + 1 == c->queue_pairs && strchr(at, ',')))
+		return err_set(e, -EINVAL,
+			"network interface %s: host_dev_name \"%.64s\" must name one tap for each "
+			"of "
+			"%u queue pairs, with commas between",
+			c->iface_id, c->host_dev_name, c->queue_pairs);
+	(void)snprintf(ref, sizeof(ref), "fd:%.*s", (int)strcspn(at, ","), at);
+	fd = passed_fd_open(ref, e);
+	rc = fd < 0 ? fd : net_tap_adopt(c, fd, e);
+	return rc < 0 ? rc : fd_take(&fd);
+}
+
 /* Each offload by trying: which ones there are depends on the kernel's version. */
 static void net_tap_probe(struct net_tap *t)
 {
@@ -210,7 +239,9 @@ static int net_tap_setup(struct net_tap *t, const struct net_config *c, struct e
 			rc = net_tap_adopt(c, c->tap_fds[i], e);
 		if (rc == 0)
 			rc = c->tap_fds ? c->tap_fds[i]
-					: net_tap_open_queue(c, c->queue_pairs > 1, e);
+			     : passed_fd_is(c->host_dev_name)
+				     ? net_tap_open_passed(c, i, e)
+				     : net_tap_open_queue(c, c->queue_pairs > 1, e);
 		if (rc < 0)
 			return rc;
 		t->b.fds[i] = rc;

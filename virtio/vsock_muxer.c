@@ -11,6 +11,7 @@
 #include "vmm/base/cleanup.h"
 #include "vmm/base/clock.h"
 #include "vmm/base/log.h"
+#include "vmm/base/passed_fd.h"
 
 #include <errno.h>
 #include <string.h>
@@ -47,8 +48,13 @@ int vsock_muxer_init(struct vsock_muxer *m, struct loop *loop, loop_fn on_slot, 
 		goto err;
 	}
 	m->listen_fd = rc = vsock_unix_listen(uds_path, e);
-	if (rc >= 0)
+	if (rc >= 0) {
+		if (passed_fd_is(uds_path)) {
+			vsock_unix_name(m->listen_fd, &m->at);
+			m->uds_path = m->at.sun_path;
+		}
 		return 0;
+	}
 err:
 	vsock_muxer_fini(m);
 	return rc;

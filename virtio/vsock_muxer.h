@@ -18,6 +18,8 @@
 
 #include "virtio/vsock_table.h"
 
+#include <sys/un.h>
+
 #define VSOCK_RESETS_MAX 256u /* RST that wait for guest buffers */
 #define VSOCK_GATHER_MAX 16u  /* packets sent by one call */
 #define VSOCK_PORT_FIRST 0x40000000u
@@ -49,9 +51,10 @@ struct vsock_gather {
 
 struct vsock_muxer {
 	struct vsock_table table;
-	struct loop *loop;    /* borrowed */
-	loop_fn on_slot;      /* for the sockets of connections; ctx is the slot */
-	const char *uds_path; /* borrowed */
+	struct loop *loop;     /* borrowed */
+	loop_fn on_slot;       /* for the sockets of connections; ctx is the slot */
+	const char *uds_path;  /* borrowed, or at.sun_path */
+	struct sockaddr_un at; /* where a socket that was passed is bound */
 	uint64_t guest_cid;
 	uint32_t port_next;      /* offset of the next local port for a host's client */
 	int listen_fd, timer_fd; /* owned */

@@ -3,9 +3,11 @@
 #include "virtio/vsock_unix.h"
 
 #include "vmm/base/cleanup.h"
+#include "vmm/base/passed_fd.h"
 #include "vmm/base/unix_listen.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -23,13 +25,42 @@ static int unix_socket(void)
 	return fd >= 0 ? fd : -errno;
 }
 
+/* A socket that somebody else has bound and listens on. */
+static int vsock_unix_adopt(const char *path, struct err *e)
+{
+	CLEANUP_FD
+	int fd = passed_fd_open(path, e);
+	int listening = 0, domain = 0, flags;
+	socklen_t len = sizeof(int);
+
+	if (fd < 0)
+		return fd;
+	if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len) < 0 || !listening ||
+		getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) < 0 || domain != AF_UNIX)
+		return err_set(e, -EINVAL, "%s is no Unix socket that listens", path);
+	flags = fcntl(fd, F_GETFL);
+	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
+		return err_set_os(e, -errno, "%s", path);
+	return fd_take(&fd);
+}
+
 int vsock_unix_listen(const char *path, struct err *e)
 {
-	int fd = unix_listen(path, UNIX_BACKLOG, e);
+	int fd =
+		passed_fd_is(path) ? vsock_unix_adopt(path, e) : unix_listen(path, UNIX_BACKLOG, e);
 
 	if (fd < 0)
 		(void)err_wrap(e, "vsock.uds_path");
 	return fd;
+}
+
+void vsock_unix_name(int listen_fd, struct sockaddr_un *ret)
+{
+	socklen_t len = sizeof(*ret);
+
+	memset(ret, 0, sizeof(*ret));
+	if (getsockname(listen_fd, (struct sockaddr *)ret, &len) < 0)
+		ret->sun_path[0] = '\0';
 }
 
 /* #syscalls:main accept4 */
@@ -52,7 +83,11 @@ int vsock_unix_connect(const char *path, uint32_t port)
 	struct sockaddr_un at = {.sun_family = AF_UNIX};
 	CLEANUP_FD
 	int fd = -1;
-	int len = snprintf(at.sun_path, sizeof(at.sun_path), "%s_%u", path, port);
+	int len = path[0] ? 0 : -ENOENT;
+
+	if (len < 0)
+		return len;
+	len = snprintf(at.sun_path, sizeof(at.sun_path), "%s_%u", path, port);
 
 	if (len < 0 || (size_t)len >= sizeof(at.sun_path))
 		return -ENAMETOOLONG;

@@ -9,11 +9,16 @@
 
 #include "vmm/base/err.h"
 
+#include <sys/un.h>
+
 /*
  * Binds and listens on path. A socket file there that nobody serves is replaced; one that is
  * served, or a file of another kind, is refused. The descriptor, or -errno and *e. At set-up.
  */
 int vsock_unix_listen(const char *path, struct err *e) MUST_USE;
+
+/* Where it is bound, for vsock_unix_connect; an empty path if it has no name among files. */
+void vsock_unix_name(int listen_fd, struct sockaddr_un *ret);
 
 /* The next waiting client, or -errno (-EAGAIN: none). */
 int vsock_unix_accept(int listen_fd) MUST_USE;

@@ -12,6 +12,7 @@
 #include "vmm/base/cleanup.h"
 #include "vmm/base/clock.h"
 #include "vmm/base/log.h"
+#include "vmm/base/passed_fd.h"
 #include "vmm/base/vm_end.h"
 #include "vmm/core/console.h"
 #include "vmm/core/signals.h"
@@ -128,6 +129,8 @@ static int main_prepare(const struct vmm_options *o, struct err *e)
 	};
 	int rc;
 
+	if (o->fds_from && (rc = passed_fd_receive(o->fds_from, e)) < 0)
+		return rc;
 	if ((rc = main_set_log(o, &controller.config, e)) < 0)
 		return rc;
 	log_info("Running Firecracker v%s (mayfly-vmm v%s)", CONTROLLER_COMPATIBLE_VERSION,
@@ -164,7 +167,7 @@ static int main_configure(const struct vmm_options *o, struct err *e)
 
 static int main_serve(const struct vmm_options *o, struct err *e)
 {
-	const struct http_server_config hc = {
+	struct http_server_config hc = {
 		.loop = &loop,
 		.path = o->api_sock,
 		.listen_fd = -1,
@@ -172,8 +175,14 @@ static int main_serve(const struct vmm_options *o, struct err *e)
 		.handler = controller_handle,
 		.ctx = &controller,
 	};
-	int rc = http_server_init(&server, &hc, e);
+	int rc;
 
+	if (passed_fd_is(o->api_sock)) {
+		hc.listen_fd = passed_fd_open(o->api_sock, e);
+		if (hc.listen_fd < 0)
+			return err_wrap(e, "--api-sock");
+	}
+	rc = http_server_init(&server, &hc, e);
 	if (rc < 0)
 		return rc;
 	log_info("API server started.");
@@ -343,6 +352,7 @@ int main(int argc, char **argv)
 		break;
 	}
 	main_mark_start(&o);
+	passed_fd_init();
 	main_stop_speculation();
 	if (main_prepare(&o, &e) < 0)
 		return main_fail(&e, &o, VMM_STATUS_BAD_CONFIG);

@@ -73,6 +73,7 @@ static const struct option_row option_rows[] = {
 	{"landlock", "DIRS", OPT_STRING, AT(landlock), 0, "once the guest runs, files are opened only below these directories (a:b:c), or off. Default: none with --no-api, off otherwise"},
 	{"seccomp-filter", "PATH", OPT_LATER, 0, 0, "not supported yet: the built-in filters are used"},
 	{"For the jailer and supervisors", NULL, OPT_GROUP, 0, 0, NULL},
+	{"fds-from", "PATH", OPT_STRING, AT(fds_from), 0, "Unix socket of a launcher that sends descriptors, for paths fd:NAME"},
 	{"start-time-us", "N", OPT_U64, AT(start_time_us), 0, "monotonic time at which the process was started"},
 	{"start-time-cpu-us", "N", OPT_U64, AT(start_time_cpu_us), 0, "CPU time used by then"},
 	{"parent-cpu-time-us", "N", OPT_U64, AT(parent_cpu_time_us), 0, "CPU time of the parent"},

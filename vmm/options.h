@@ -42,6 +42,7 @@ struct vmm_options {
 	bool no_seccomp;
 	const char *landlock; /* "off", directories, or NULL: on without any if there is no API */
 	int supervisor_fd;    /* -1: none */
+	const char *fds_from; /* or NULL: a launcher's socket */
 	uint64_t payload_size_max;
 	uint64_t mmds_size_max; /* 0: as payload_size_max */
 	uint64_t start_time_us; /* CLOCK_MONOTONIC of the process start, or 0: now */

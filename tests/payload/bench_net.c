@@ -154,7 +154,7 @@ static void load_tx(const char *name, const char *unit, bool segments)
 		while (load_pop(&tx, &e)) {
 			some = true;
 			sent++;
-			if (rdtsc() < end)
+			if (load_goes_on(end, sent))
 				load_push(&tx, (uint16_t)e.id);
 			else
 				flying--;
@@ -191,7 +191,7 @@ static void load_rx(const char *name, const char *unit, bool segments)
 		uint64_t n = receive();
 
 		got += n;
-		while (rdtsc() < end && asked - got <= 3u * group) {
+		while (load_goes_on(end, asked) && asked - got <= 3u * group) {
 			request(WIRE_SEND, segments, group);
 			asked += group;
 		}

@@ -199,3 +199,20 @@ t_other_tap_and_mac() {
 	turns b 1
 	finish b
 }
+
+# Both files as descriptors that are open already; a second VM uses the same.
+t_load_from_descriptors() {
+	local n
+	take
+	for n in b c; do
+		launch "$n" 7<s 8<m
+		ok "$n" PUT /snapshot/load '{"snapshot_path":"fd:7","resume_vm":true,
+			"mem_backend":{"backend_type":"File","backend_path":"fd:8"}}'
+		turns "$n" 1
+	done
+	launch d
+	api d PUT /snapshot/load '{"snapshot_path":"fd:7","mem_file_path":"fd:8"}'
+	case $status$body in 400*'no descriptor of that name'*) ;; *) fail "$status $body" ;; esac
+	finish b
+	finish c
+}

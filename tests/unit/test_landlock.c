@@ -109,19 +109,18 @@ static void child_reaches_out(void)
 	CHILD_EXPECT(kill(getpid(), 0) == 0);
 }
 
-static void test_walls(void **state)
+static void nothing_is_opened_but_below_the_directories(void **state)
 {
 	(void)state;
 	if (abi_of_kernel() < 0) {
-		print_message("no Landlock in this kernel\n");
-		skip();
+		skip(); /* the kernel has none */
 	}
 	assert_int_equal(in_child(child_without_dirs), 0);
 	assert_int_equal(in_child(child_with_dirs), 0);
 	assert_int_equal(in_child(child_reaches_out), 0);
 }
 
-static void test_refusals(void **state)
+static void directories_that_are_none_are_refused(void **state)
 {
 	static const struct {
 		const char *dirs, *message;
@@ -176,9 +175,10 @@ static int tear_down(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_walls),
-		cmocka_unit_test(test_refusals),
+		cmocka_unit_test(nothing_is_opened_but_below_the_directories),
+		cmocka_unit_test(directories_that_are_none_are_refused),
 	};
 
-	return cmocka_run_group_tests(tests, set_up, tear_down);
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests_name("landlock", tests, set_up, tear_down);
 }

@@ -3,6 +3,7 @@
 #include "vmm/base/io.h"
 
 #include "vmm/base/cleanup.h"
+#include "vmm/base/passed_fd.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -50,13 +51,15 @@ int io_write_full(int fd, const void *buf, size_t len)
 int io_read_file(const char *path, size_t max, char **ret_buf, size_t *ret_len, struct err *e)
 {
 	CLEANUP_FD
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int fd = passed_fd_or_file(path, O_RDONLY | O_CLOEXEC, e);
 	CLEANUP_FREE
 	char *buf = NULL;
 	size_t len = 0, room = 0;
 
 	if (fd < 0)
-		return err_set_os(e, -errno, "cannot open %s", path);
+		return passed_fd_is(path) ? fd : err_set_os(e, fd, "cannot open %s", path);
+	if (passed_fd_is(path))
+		(void)lseek(fd, 0, SEEK_SET); /* a duplicate shares the position */
 	for (;;) {
 		ssize_t n;
 

@@ -7,6 +7,7 @@
 #include "vmm/kvm/caps.h"
 
 #include "vmm/base/layout.h"
+#include "vmm/base/passed_fd.h"
 #include "vmm/kvm/cpu_template.h"
 
 #include <errno.h>
@@ -14,7 +15,8 @@
 #include <linux/kvm.h>
 #include <sys/ioctl.h>
 
-#define KVM_PATH "/dev/kvm"
+#define KVM_PATH   "/dev/kvm"
+#define KVM_PASSED "fd:kvm"
 
 /* Debian 12's headers are of Linux 6.1; this number came with 6.11. */
 #ifndef KVM_CAP_PRE_FAULT_MEMORY
@@ -96,7 +98,8 @@ const uint32_t kvm_caps_count = NELEM(kvm_caps);
 
 int kvm_caps_open(struct err *e)
 {
-	int fd = open(KVM_PATH, O_RDWR | O_CLOEXEC);
+	int fd = passed_fd_has(KVM_PASSED) ? passed_fd_open(KVM_PASSED, e)
+					   : open(KVM_PATH, O_RDWR | O_CLOEXEC);
 
 	if (fd >= 0)
 		return fd;

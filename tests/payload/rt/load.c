@@ -2,8 +2,9 @@
 /* Measured load on virtio queues. See load.h. */
 #include "load.h"
 
-#define SUB_BITS 4u /* sixteen latency classes to each power of two: 6 % */
-#define CLASSES  (64u << SUB_BITS)
+#define SUB_BITS       4u /* sixteen latency classes to each power of two: 6 % */
+#define CLASSES        (64u << SUB_BITS)
+#define STRICT_OPS_MIN 1000u
 
 static const struct vdev *device;
 static const char *name_now;
@@ -112,6 +113,11 @@ void load_begin(const char *name)
 	irqs_before = irq_count(0, LOAD_VEC);
 	print("BENCH begin %s\n", name);
 	started = rdtsc();
+}
+
+bool load_goes_on(uint64_t end, uint64_t ops)
+{
+	return rdtsc() < end || (strict && ops < STRICT_OPS_MIN);
 }
 
 void load_sample(uint64_t ticks)

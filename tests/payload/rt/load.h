@@ -30,6 +30,11 @@ bool load_pop(struct load_queue *l, struct vq_used_elem *ret);
 void load_sleep(struct load_queue *const *queues, unsigned count);
 
 void load_begin(const char *name);
+/*
+ * More is to be done: until the TSC is at end and, with payload.strict=1, until there were enough operations to
+ * judge by, however slow the machine.
+ */
+bool load_goes_on(uint64_t end, uint64_t ops);
 /* The time of one operation, for the percentiles. */
 void load_sample(uint64_t ticks);
 /*
