@@ -60,7 +60,7 @@ $(B)/mayfly-vmm: $(VMM_OBJS) $(LIB)
 
 $(B)/mayfly: $(CLI_OBJS) $(LIB)
 	@echo "  LD    $@"
-	@$(CC) $(LDFLAGS) $(STATIC) -o $@ $(CLI_OBJS) $(LIB) $(VMM_LIBS) -l:libzstd.a
+	@$(CC) $(LDFLAGS) $(STATIC) -o $@ $(CLI_OBJS) $(LIB) $(VMM_LIBS) -l:libzstd.a -l:libseccomp.a
 
 $(LIB): $(LIB_OBJS)
 	@echo "  AR    $@"
@@ -95,7 +95,7 @@ demo: ## Set up, boot Debian's kernel in mayfly, check what the guest saw
 check: ## Set up, run every test; the last line is the count
 	@tests/run
 
-.PHONY: check-lint check-unit check-kvm check-snapshot check-linux check-fuzz check-asan check-cli check-conformance
+.PHONY: check-lint check-unit check-kvm check-snapshot check-linux check-fuzz check-asan check-cli check-conformance check-seccomp
 check-lint: ## Formatting, layering, clang-tidy, cppcheck, shellcheck
 check-unit: ## Unit tests (gcc and clang builds)
 check-kvm: ## Payload guests on /dev/kvm
@@ -105,7 +105,8 @@ check-fuzz: ## Replay of the fuzz corpora under sanitizers
 check-asan: ## Unit tests and payload guests with ASan and UBSan, and with TSan
 check-cli: ## The mayfly command
 check-conformance: ## The API, against a real monitor
-check-lint check-unit check-kvm check-snapshot check-linux check-fuzz check-asan check-cli check-conformance:
+check-seccomp: ## Every system-call rule is needed
+check-lint check-unit check-kvm check-snapshot check-linux check-fuzz check-asan check-cli check-conformance check-seccomp:
 	@tests/run --layer $(@:check-%=%)
 
 .PHONY: bench

@@ -82,7 +82,7 @@ static struct http_conn *server_slot(struct http_server *s)
 	return idlest;
 }
 
-/* #syscalls:main sendto close */
+/* #syscalls:main sendto:3=MSG_NOSIGNAL|MSG_DONTWAIT,4=0 close */
 static void server_refuse(int fd)
 {
 	struct http_reply r = {.status = 503};
@@ -101,7 +101,7 @@ static void server_refuse(int fd)
 /*
  * One a turn, so that a flood of clients leaves the loop to others.
  *
- * #syscalls:main accept4
+ * #syscalls:main accept4:3=SOCK_NONBLOCK|SOCK_CLOEXEC
  */
 static void server_on_client(void *ctx, uint32_t events)
 {

@@ -34,7 +34,7 @@ void http_conn_close(struct http_conn *c)
 /*
  * Sends what there is of the answer; false if the client is gone.
  *
- * #syscalls:main sendto
+ * #syscalls:main sendto:3=MSG_NOSIGNAL|MSG_DONTWAIT,4=0
  */
 static bool conn_flush(struct http_conn *c)
 {
@@ -98,7 +98,7 @@ static bool conn_refuse(struct http_conn *c)
 /*
  * 1: there is input; 0: none now; -1: the client is gone.
  *
- * #syscalls:main recvfrom
+ * #syscalls:main recvfrom:3=MSG_DONTWAIT,4=0
  */
 static int conn_read(struct http_conn *c)
 {
@@ -183,7 +183,7 @@ bool http_conn_rests(const struct http_conn *c)
 /*
  * Sets the time limit of the phase that a turn has led to.
  *
- * #syscalls:main shutdown
+ * #syscalls:main shutdown:1=SHUT_WR
  */
 static void conn_enter_phase(struct http_conn *c)
 {

@@ -24,6 +24,7 @@ static const struct cli_command *const commands[] = {
 	&cli_snapshot_command,
 	&cli_doctor_command,
 	&cli_cpu_command,
+	&cli_seccomp_command,
 };
 
 static void PRINTF_LIKE(2, 0) say_tagged(const char *command, const char *fmt, va_list ap)

@@ -5,7 +5,7 @@
  * resolved here, by the compiler, so no number is ever typed by hand.
  *
  *	gen header	the generated header
- *	gen list	one line per rule, numbers resolved, for tests/seccomp/observe:
+ *	gen list	one line per rule, numbers resolved, for people and scripts:
  *			ROLE ITEM NAME [INDEX MASK VALUE]...
  *	gen pfc ROLE	libseccomp's pseudo code of one filter, for people
  */
@@ -87,6 +87,13 @@ static const struct {
 	{SCMP_SYS(socket), 0},
 	{SCMP_SYS(socket), 1},
 	{SCMP_SYS(socket), 2},
+	{SCMP_SYS(accept4), 3},
+	{SCMP_SYS(recvfrom), 3},
+	{SCMP_SYS(sendto), 3},
+	{SCMP_SYS(sendmsg), 2},
+	{SCMP_SYS(shutdown), 1},
+	{SCMP_SYS(getsockopt), 1},
+	{SCMP_SYS(getsockopt), 2},
 	{SCMP_SYS(openat), 0},
 	{SCMP_SYS(openat), 2},
 	{SCMP_SYS(epoll_ctl), 1},
@@ -96,6 +103,7 @@ static const struct {
 	{SCMP_SYS(prctl), 0},
 	{SCMP_SYS(rt_sigaction), 0},
 	{SCMP_SYS(timerfd_create), 0},
+	{SCMP_SYS(timerfd_create), 1},
 	{SCMP_SYS(memfd_create), 1},
 	{SCMP_SYS(io_uring_enter), 3},
 };

@@ -3,36 +3,59 @@
  * Puts a compiled filter on the calling thread. See seccomp.h. Two calls, no allocation and no
  * library: libseccomp did its work at build time, what is left costs some ten microseconds.
  */
-#include "seccomp/seccomp.h"
+#include "seccomp/install.h"
 
 #include "seccomp_filters.h"
 #include "vmm/base/check.h"
 
 #include <errno.h>
-#include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-static const struct {
-	const struct sock_filter *code;
-	unsigned short len;
-} seccomp_programs[SECCOMP_ROLE_COUNT] = {
-	[SECCOMP_ROLE_MAIN] = {seccomp_code_main, NELEM(seccomp_code_main)},
-	[SECCOMP_ROLE_VCPU] = {seccomp_code_vcpu, NELEM(seccomp_code_vcpu)},
-	[SECCOMP_ROLE_IO] = {seccomp_code_io, NELEM(seccomp_code_io)},
-	[SECCOMP_ROLE_API] = {seccomp_code_api, NELEM(seccomp_code_api)},
-};
+/* What the kernel only reads lacks the const there. */
+#define BUILT_IN(code)                                                                             \
+	{                                                                                          \
+		(struct sock_filter *)(uintptr_t)(code), NELEM(code)                               \
+	}
+
+/* Set before threads start, then constant. */
+static struct seccomp_set seccomp_programs = {{
+	[SECCOMP_ROLE_MAIN] = BUILT_IN(seccomp_code_main),
+	[SECCOMP_ROLE_VCPU] = BUILT_IN(seccomp_code_vcpu),
+	[SECCOMP_ROLE_IO] = BUILT_IN(seccomp_code_io),
+}};
+
+static _Thread_local enum seccomp_role seccomp_thread_role;
+
+void seccomp_set_use(struct seccomp_set *s)
+{
+	CHECK(s->role[SECCOMP_ROLE_MAIN].code && s->role[SECCOMP_ROLE_VCPU].code);
+	seccomp_programs = *s;
+	*s = (struct seccomp_set){0};
+	if (!seccomp_programs.role[SECCOMP_ROLE_IO].code)
+		seccomp_programs.role[SECCOMP_ROLE_IO] = seccomp_programs.role[SECCOMP_ROLE_MAIN];
+}
+
+const struct seccomp_set *seccomp_set_get(void)
+{
+	return &seccomp_programs;
+}
+
+enum seccomp_role seccomp_role_get(void)
+{
+	return seccomp_thread_role;
+}
 
 int seccomp_install(enum seccomp_role role, struct err *e)
 {
 	struct sock_fprog prog;
 
 	CHECK(role < SECCOMP_ROLE_COUNT);
-	/* The kernel only reads the program; its interface lacks the const. */
-	prog.filter = (struct sock_filter *)(uintptr_t)seccomp_programs[role].code;
-	prog.len = seccomp_programs[role].len;
+	seccomp_thread_role = role;
+	prog.filter = seccomp_programs.role[role].code;
+	prog.len = seccomp_programs.role[role].len;
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return err_set_os(e, -errno, "seccomp: cannot set no_new_privs");
 	/* No TSYNC: every thread has the filter of its own role. */
@@ -41,6 +64,12 @@ int seccomp_install(enum seccomp_role role, struct err *e)
 			"seccomp: cannot install the %s filter (%u instructions)",
 			seccomp_role_name(role), prog.len);
 	return 0;
+}
+
+const struct seccomp_rule *seccomp_rules_get(size_t *ret_count)
+{
+	*ret_count = NELEM(seccomp_rules);
+	return seccomp_rules;
 }
 
 void seccomp_describe(FILE *out)

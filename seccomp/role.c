@@ -8,8 +8,12 @@ const char *seccomp_role_name(enum seccomp_role role)
 		[SECCOMP_ROLE_MAIN] = "main",
 		[SECCOMP_ROLE_VCPU] = "vcpu",
 		[SECCOMP_ROLE_IO] = "io",
-		[SECCOMP_ROLE_API] = "api",
 	};
 
 	return names[role];
+}
+
+const char *seccomp_role_thread(enum seccomp_role role)
+{
+	return role == SECCOMP_ROLE_MAIN ? "vmm" : seccomp_role_name(role);
 }

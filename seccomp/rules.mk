@@ -23,4 +23,4 @@ $(B)/seccomp_filters.h: $(B)/seccomp/gen
 	@$(B)/seccomp/gen header >$@.new
 	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 
-$(B)/o/seccomp/install.o $(B)/o/tests/unit/test_seccomp.o: $(B)/seccomp_filters.h
+$(B)/o/seccomp/install.o $(B)/o/tests/unit/test_seccomp.o $(B)/o/tests/unit/test_seccomp_json.o: $(B)/seccomp_filters.h

@@ -14,9 +14,11 @@ enum seccomp_role {
 	SECCOMP_ROLE_MAIN, /* event loop: devices and API */
 	SECCOMP_ROLE_VCPU, /* runs guest code */
 	SECCOMP_ROLE_IO,   /* a device's own thread */
-	SECCOMP_ROLE_API,  /* the API, where it has a thread of its own */
 	SECCOMP_ROLE_COUNT,
 };
+
+/* SYS_SECCOMP of <asm-generic/siginfo.h>, which cannot be included beside glibc's <signal.h>. */
+#define SECCOMP_SI_CODE 1
 
 #define SECCOMP_TERMS_MAX 6 /* a system call has six arguments */
 
@@ -36,8 +38,14 @@ struct seccomp_rule {
 	struct seccomp_term terms[SECCOMP_TERMS_MAX];
 };
 
-/* "main", "vcpu", "io", "api": as in the rules. */
+/* "main", "vcpu", "io": as in the rules. */
 const char *seccomp_role_name(enum seccomp_role role);
+
+/* "vmm", "vcpu", "io": as in filters made of JSON, whose names are Firecracker's. */
+const char *seccomp_role_thread(enum seccomp_role role);
+
+/* All rules there are, in the order of their collection. */
+const struct seccomp_rule *seccomp_rules_get(size_t *ret_count);
 
 /*
  * Puts the role's filter on the calling thread, for good. Threads started later by this thread
@@ -55,6 +63,20 @@ void seccomp_describe(FILE *out);
  * lock, no heap, no stdio. Main thread, before any other thread starts.
  */
 int seccomp_violation_init(void (*on_exit)(void), struct err *e) MUST_USE;
+
+/* The end of a process that made a denied call, on the thread that did: what the handler does. */
+_Noreturn void seccomp_violation_end(int nr);
+
+/* One more denied call, for the metric. Any thread; async-signal-safe. */
+void seccomp_violation_note(void);
+
+/*
+ * For debugging: from now on a denied call is logged and then made. With record_path (or NULL), a
+ * file that is made if need be, all rules that were used and all calls without a rule are noted
+ * there; several processes may share it. After seccomp_violation_init and seccomp_set_use, main
+ * thread, before any other thread starts. 0, or -errno with a message.
+ */
+int seccomp_debug_init(const char *record_path, struct err *e) MUST_USE;
 
 /* Denied calls so far, for the metric seccomp.num_faults. Any thread; async-signal-safe. */
 uint64_t seccomp_violation_count(void);

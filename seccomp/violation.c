@@ -19,34 +19,43 @@
 #include <stdatomic.h>
 #include <unistd.h>
 
-/* SYS_SECCOMP of <asm-generic/siginfo.h>, which cannot be included beside glibc's <signal.h>. */
-#define VIOLATION_SI_CODE 1
-
 static void (*violation_on_exit)(void); /* set before threads start, then constant */
 static _Atomic uint64_t violation_count;
+static atomic_flag violation_ended = ATOMIC_FLAG_INIT;
 
 uint64_t seccomp_violation_count(void)
 {
 	return atomic_load_explicit(&violation_count, memory_order_relaxed);
 }
 
+void seccomp_violation_note(void)
+{
+	atomic_fetch_add_explicit(&violation_count, 1, memory_order_relaxed);
+}
+
 /* #syscalls:* write clock_gettime exit_group */
+_Noreturn void seccomp_violation_end(int nr)
+{
+	/* The first thread to come here ends the process; a second must not cut it short. */
+	if (atomic_flag_test_and_set_explicit(&violation_ended, memory_order_relaxed))
+		for (;;)
+			__builtin_ia32_pause();
+	seccomp_violation_note();
+	log_take_over();
+	log_error("Shutting down VM after intercepting a bad syscall (%d).", nr);
+	if (violation_on_exit)
+		violation_on_exit();
+	_exit(VMM_STATUS_BAD_SYSCALL);
+}
+
 static void violation_handle(int sig, siginfo_t *info, void *ctx)
 {
 	(void)sig;
 	(void)ctx;
 	/* Someone sent a SIGSYS by hand: no call was denied, but no one has business doing so. */
-	if (info->si_code != VIOLATION_SI_CODE)
+	if (info->si_code != SECCOMP_SI_CODE)
 		_exit(VMM_STATUS_UNEXPECTED);
-	/* The first thread to come here ends the process; a second must not cut it short. */
-	if (atomic_fetch_add_explicit(&violation_count, 1, memory_order_relaxed) > 0)
-		for (;;)
-			__builtin_ia32_pause();
-	log_take_over();
-	log_error("Shutting down VM after intercepting a bad syscall (%d).", info->si_syscall);
-	if (violation_on_exit)
-		violation_on_exit();
-	_exit(VMM_STATUS_BAD_SYSCALL);
+	seccomp_violation_end(info->si_syscall);
 }
 
 int seccomp_violation_init(void (*on_exit)(void), struct err *e)

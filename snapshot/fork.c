@@ -52,7 +52,7 @@ static int fork_check(const struct fork_offer *f, const struct machine *m,
 	return 0;
 }
 
-/* #syscalls:main memfd_create ftruncate close */
+/* #syscalls:main memfd_create:1=MFD_CLOEXEC|MFD_ALLOW_SEALING ftruncate close */
 static int fork_memfd(const char *name, uint64_t size, struct err *e)
 {
 	CLEANUP_FD

@@ -21,7 +21,8 @@
 /*
  * The mask is the process's; no other thread makes files.
  *
- * #syscalls:main umask socket:0=AF_UNIX bind listen connect newfstatat unlink close
+ * #syscalls:main umask socket:0=AF_UNIX,1=SOCK_STREAM|SOCK_NONBLOCK|SOCK_CLOEXEC,2=0
+ * #syscalls:main bind listen connect newfstatat unlink close
  */
 int fork_offer_listen(struct fork_offer *f, const char *path, struct err *e)
 {
@@ -86,7 +87,8 @@ static int offer_send(const struct fork_offer *f, int fd)
 }
 
 /*
- * #syscalls:main accept4 getsockopt sendmsg geteuid close
+ * #syscalls:main accept4:3=SOCK_NONBLOCK|SOCK_CLOEXEC getsockopt:1=SOL_SOCKET,2=SO_PEERCRED
+ * #syscalls:main sendmsg:2=MSG_NOSIGNAL|MSG_DONTWAIT geteuid close
  */
 static void offer_on_peer(void *ctx, uint32_t events)
 {
@@ -124,7 +126,7 @@ static void offer_on_timeout(void *ctx, uint32_t events)
 	fork_offer_end(f);
 }
 
-/* #syscalls:main timerfd_create timerfd_settime */
+/* #syscalls:main timerfd_create:0=CLOCK_MONOTONIC,1=TFD_CLOEXEC|TFD_NONBLOCK timerfd_settime */
 int fork_offer_start(struct fork_offer *f, int listen_fd, uint32_t timeout_ms, struct err *e)
 {
 	struct itimerspec when = {

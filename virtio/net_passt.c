@@ -69,7 +69,7 @@ static int net_passt_next(const struct net_passt *s)
 	return have - PASST_PREFIX >= len ? (int)len : 0;
 }
 
-/* #syscalls:main recvfrom */
+/* #syscalls:main recvfrom:3=MSG_DONTWAIT,4=0 */
 static int net_passt_fill(struct net_passt *s)
 {
 	ssize_t n;
@@ -112,7 +112,7 @@ static ssize_t net_passt_receive(
 	return (ssize_t)done;
 }
 
-/* #syscalls:main sendto */
+/* #syscalls:main sendto:3=MSG_NOSIGNAL|MSG_DONTWAIT,4=0 */
 static int net_passt_flush(struct net_backend *b)
 {
 	struct net_passt *s = net_passt_of(b);
@@ -144,7 +144,7 @@ static void net_passt_keep(struct net_passt *s, const struct iovec *iov, int cou
 	s->b.unfinished = s->out_end > 0;
 }
 
-/* #syscalls:main sendmsg */
+/* #syscalls:main sendmsg:2=MSG_NOSIGNAL|MSG_DONTWAIT */
 static int net_passt_send(struct net_backend *b, uint16_t pair, const struct iovec *iov, int count)
 {
 	struct net_passt *s = net_passt_of(b);

@@ -112,7 +112,7 @@ void vsock_host_arm(struct vsock_muxer *m, struct vsock_slot *s)
 static ssize_t host_send(struct vsock_slot *s, struct iovec *iov, int count)
 {
 	const struct msghdr msg = {.msg_iov = iov, .msg_iovlen = (size_t)count};
-	/* #syscalls:main sendmsg */
+	/* #syscalls:main sendmsg:2=MSG_NOSIGNAL|MSG_DONTWAIT */
 	ssize_t n = sendmsg(s->source.fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
 
 	if (n >= 0)
@@ -152,7 +152,7 @@ static void host_deaf(struct vsock_muxer *m, struct vsock_slot *s)
 /*
  * What the guest will not do any more, passed on as far as it can be; the end of its bytes waits
  * for the last of them.
- * #syscalls:main shutdown
+ * #syscalls:main shutdown:1=SHUT_RD shutdown:1=SHUT_WR
  */
 static void host_apply_shut(struct vsock_muxer *m, struct vsock_slot *s)
 {

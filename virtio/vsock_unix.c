@@ -19,7 +19,7 @@
 
 static int unix_socket(void)
 {
-	/* #syscalls:main socket:0=AF_UNIX */
+	/* #syscalls:main socket:0=AF_UNIX,1=SOCK_STREAM|SOCK_NONBLOCK|SOCK_CLOEXEC,2=0 */
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
 	return fd >= 0 ? fd : -errno;
@@ -63,7 +63,7 @@ void vsock_unix_name(int listen_fd, struct sockaddr_un *ret)
 		ret->sun_path[0] = '\0';
 }
 
-/* #syscalls:main accept4 */
+/* #syscalls:main accept4:3=SOCK_NONBLOCK|SOCK_CLOEXEC */
 int vsock_unix_accept(int listen_fd)
 {
 	int fd;
@@ -130,7 +130,7 @@ bool vsock_greeting_parse(const char *line, size_t len, uint32_t *ret_port)
 
 /*
  * Looks first and takes then: what follows the line belongs to the stream.
- * #syscalls:main recvfrom
+ * #syscalls:main recvfrom:3=MSG_PEEK,4=0 recvfrom:3=0,4=0
  */
 int vsock_unix_greeting(int fd, uint32_t *ret_port)
 {
@@ -151,7 +151,7 @@ int vsock_unix_greeting(int fd, uint32_t *ret_port)
 	return n == end - line + 1 ? 1 : -EPROTO;
 }
 
-/* #syscalls:main sendto */
+/* #syscalls:main sendto:3=MSG_NOSIGNAL,4=0 */
 int vsock_unix_greet(int fd, uint32_t local_port)
 {
 	char line[UNIX_GREETING_MAX];

@@ -6,6 +6,7 @@
  */
 #include "api/controller.h"
 #include "api/mmds/mmds.h"
+#include "seccomp/filter.h"
 #include "seccomp/seccomp.h"
 #include "snapshot/describe.h"
 #include "snapshot/format.h"
@@ -147,6 +148,26 @@ static int main_prepare(const struct vmm_options *o, struct err *e)
 		(rc = o->metadata ? mmds_preload(&mmds, o->metadata, e) : 0) < 0)
 		return rc;
 	return o->metrics_path ? metrics_open(&metrics, o->metrics_path, e) : 0;
+}
+
+/* What the threads will put on; checked now, not when a client asks for the start. */
+static int main_choose_filters(const struct vmm_options *o, struct err *e)
+{
+	struct seccomp_set s = {0};
+
+	if (o->seccomp_filter) {
+		if (seccomp_set_load(&s, o->seccomp_filter, e) < 0)
+			return err_wrap(e, "Seccomp error: Filter deserialization failed");
+		seccomp_set_use(&s);
+		log_warn("seccomp: the filters of %s are used", o->seccomp_filter);
+	}
+	if (o->no_seccomp)
+		log_warn("seccomp: no filters (--no-seccomp): nothing confines this process");
+	if (!o->seccomp_log && !o->seccomp_record)
+		return 0;
+	log_warn("seccomp: denied calls are made (--seccomp-%s): nothing confines this process",
+		o->seccomp_record ? "record" : "log");
+	return seccomp_debug_init(o->seccomp_record, e);
 }
 
 /* The file's own log and metrics take the place of the command line's. */
@@ -356,5 +377,7 @@ int main(int argc, char **argv)
 	main_stop_speculation();
 	if (main_prepare(&o, &e) < 0)
 		return main_fail(&e, &o, VMM_STATUS_BAD_CONFIG);
+	if (main_choose_filters(&o, &e) < 0)
+		return main_fail(&e, &o, VMM_STATUS_ERROR);
 	return main_live(&o, &e);
 }

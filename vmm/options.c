@@ -69,9 +69,11 @@ static const struct option_row option_rows[] = {
 	{"log-format", "FORMAT", OPT_LOG_FORMAT, AT(log_json), 0, "text (default), or json: one object a line"},
 	{"metrics-path", "PATH", OPT_STRING, AT(metrics_path), 0, "write metrics to this file or fifo"},
 	{"Confinement", NULL, OPT_GROUP, 0, 0, NULL},
+	{"seccomp-filter", "PATH", OPT_STRING, AT(seccomp_filter), 0, "the system-call filters of this file, from 'mayfly seccomp compile'"},
+	{"seccomp-log", NULL, OPT_FLAG, AT(seccomp_log), 0, "log denied system calls, and make them (for debugging only)"},
+	{"seccomp-record", "PATH", OPT_STRING, AT(seccomp_record), 0, "the same, and note in this file which rules were used"},
 	{"no-seccomp", NULL, OPT_FLAG, AT(no_seccomp), 0, "no system-call filters (for debugging only)"},
 	{"landlock", "DIRS", OPT_STRING, AT(landlock), 0, "once the guest runs, files are opened only below these directories (a:b:c), or off. Default: none with --no-api, off otherwise"},
-	{"seccomp-filter", "PATH", OPT_LATER, 0, 0, "not supported yet: the built-in filters are used"},
 	{"For the jailer and supervisors", NULL, OPT_GROUP, 0, 0, NULL},
 	{"fds-from", "PATH", OPT_STRING, AT(fds_from), 0, "Unix socket of a launcher that sends descriptors, for paths fd:NAME"},
 	{"start-time-us", "N", OPT_U64, AT(start_time_us), 0, "monotonic time at which the process was started"},
@@ -279,6 +281,16 @@ static int option_check(struct vmm_options *o, struct err *e)
 		return err_set(e, -EINVAL,
 			"--no-api: the argument '--config-file' is required with it, but was not "
 			"provided");
+	if (o->no_seccomp && (o->seccomp_filter || o->seccomp_log || o->seccomp_record))
+		return err_set(e, -EINVAL,
+			"--no-seccomp: the argument '--%s' cannot be used with it; leave one out",
+			o->seccomp_filter ? "seccomp-filter"
+			: o->seccomp_log  ? "seccomp-log"
+					  : "seccomp-record");
+	if (o->seccomp_filter && o->seccomp_record)
+		return err_set(e, -EINVAL,
+			"--seccomp-record: it is about the built-in filters; leave "
+			"'--seccomp-filter' out");
 	if (o->mmds_size_max == 0)
 		o->mmds_size_max = o->payload_size_max;
 	return 0;

@@ -31,15 +31,17 @@ struct vmm_options {
 	const char *restore_handler; /* the socket of a userfaultfd handler, or NULL */
 	const char *fork_from;       /* or NULL: the socket of a fork to go on from */
 	bool restore_paused, restore_clock, restore_force;
-	const char *metadata;      /* or NULL: a JSON file for the metadata service */
-	const char *log_path;      /* or NULL: standard output */
-	const char *log_module;    /* or NULL */
-	const char *metrics_path;  /* or NULL */
-	const char *not_supported; /* the first flag given that no release has yet, or NULL */
+	const char *seccomp_filter; /* or NULL: a file of filters */
+	const char *seccomp_record; /* or NULL: a file for the rules that were used */
+	const char *metadata;       /* or NULL: a JSON file for the metadata service */
+	const char *log_path;       /* or NULL: standard output */
+	const char *log_module;     /* or NULL */
+	const char *metrics_path;   /* or NULL */
+	const char *not_supported;  /* the first flag given that no release has yet, or NULL */
 	enum log_level log_level;
 	bool has_log_level, show_level, show_log_origin, log_json;
 	bool no_api;
-	bool no_seccomp;
+	bool no_seccomp, seccomp_log;
 	const char *landlock; /* "off", directories, or NULL: on without any if there is no API */
 	int supervisor_fd;    /* -1: none */
 	const char *fds_from; /* or NULL: a launcher's socket */

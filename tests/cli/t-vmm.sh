@@ -16,7 +16,7 @@ vmm() {
 t_vmm_help_is_grouped_and_names_every_flag() {
 	local flag
 	vmm 0 '^Usage: mayfly-vmm' --help
-	for flag in api-sock id config-file metadata no-api enable-pci boot-timer seccomp-filter no-seccomp \
+	for flag in api-sock id config-file metadata no-api enable-pci boot-timer seccomp-filter seccomp-log seccomp-record no-seccomp \
 		log-path level module show-level show-log-origin log-format metrics-path \
 		http-api-max-payload-size mmds-size-limit start-time-us start-time-cpu-us parent-cpu-time-us \
 		version snapshot-version describe-snapshot describe-api describe-state describe-seccomp help; do
@@ -65,7 +65,6 @@ t_vmm_numbers_have_bounds() {
 
 t_vmm_what_no_release_has_is_refused_by_name() {
 	vmm 153 '--enable-pci: not supported by this version' --enable-pci
-	vmm 153 '--seccomp-filter: not supported by this version' --seccomp-filter f
 	vmm 153 "The argument '--describe-snapshot' requires a value" --describe-snapshot
 }
 

@@ -46,14 +46,13 @@ accepts "a plain call" '/* #syscalls:vcpu read */' \
 accepts "several calls, in the middle of a comment" '/*\n * text\n *\n * #syscalls:io read write\n */' \
 	'RULE(IO, read, "read", "in.c", 0)
 RULE(IO, write, "write", "in.c", 0)'
-accepts "several roles" '// #syscalls:main,api read' \
+accepts "several roles" '// #syscalls:main,io read' \
 	'RULE(MAIN, read, "read", "in.c", 0)
-RULE(API, read, "read", "in.c", 0)'
+RULE(IO, read, "read", "in.c", 0)'
 accepts "all roles" '/* #syscalls:* read */' \
 	'RULE(MAIN, read, "read", "in.c", 0)
 RULE(VCPU, read, "read", "in.c", 0)
-RULE(IO, read, "read", "in.c", 0)
-RULE(API, read, "read", "in.c", 0)'
+RULE(IO, read, "read", "in.c", 0)'
 accepts "each kind of condition" \
 	'/* #syscalls:main ioctl:1=KVM_RUN mmap:2&~PROT_EXEC,3&MAP_TYPE=MAP_PRIVATE */' \
 	'RULE(MAIN, ioctl, "ioctl:1=KVM_RUN", "in.c", 1, EQUAL(1, KVM_RUN))
@@ -65,8 +64,7 @@ RULE(MAIN, y, "y:1&~(A|B)", "in.c", 1, NONE(1, (A|B)))'
 accepts "the same rule twice counts once" '/* #syscalls:main read */\n/* #syscalls:* read */' \
 	'RULE(MAIN, read, "read", "in.c", 0)
 RULE(VCPU, read, "read", "in.c", 0)
-RULE(IO, read, "read", "in.c", 0)
-RULE(API, read, "read", "in.c", 0)'
+RULE(IO, read, "read", "in.c", 0)'
 accepts "a file without rules" 'int x;' ''
 
 refuses "an unknown role" '/* #syscalls:cpu read */' 'no such role: cpu'

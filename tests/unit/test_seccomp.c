@@ -8,6 +8,7 @@
 #include "seccomp/seccomp.h"
 
 #include "seccomp_filters.h"
+#include "tests/unit/lib/bpf.h"
 #include "vmm/base/log.h"
 #include "vmm/base/vm_end.h"
 
@@ -39,46 +40,11 @@ static const struct {
 	[SECCOMP_ROLE_MAIN] = {seccomp_code_main, NELEM(seccomp_code_main)},
 	[SECCOMP_ROLE_VCPU] = {seccomp_code_vcpu, NELEM(seccomp_code_vcpu)},
 	[SECCOMP_ROLE_IO] = {seccomp_code_io, NELEM(seccomp_code_io)},
-	[SECCOMP_ROLE_API] = {seccomp_code_api, NELEM(seccomp_code_api)},
 };
 
-/* The few instructions that libseccomp makes; anything else fails the test. */
 static uint32_t bpf_run(enum seccomp_role role, const struct seccomp_data *data)
 {
-	uint32_t acc = 0, word;
-
-	for (size_t pc = 0; pc < programs[role].len; pc++) {
-		const struct sock_filter *i = &programs[role].code[pc];
-
-		switch (i->code) {
-		case BPF_LD | BPF_W | BPF_ABS:
-			assert_true(i->k <= sizeof(*data) - sizeof(word));
-			memcpy(&word, (const char *)data + i->k, sizeof(word));
-			acc = word;
-			break;
-		case BPF_ALU | BPF_AND | BPF_K:
-			acc &= i->k;
-			break;
-		case BPF_JMP | BPF_JA:
-			pc += i->k;
-			break;
-		case BPF_JMP | BPF_JEQ | BPF_K:
-			pc += acc == i->k ? i->jt : i->jf;
-			break;
-		case BPF_JMP | BPF_JGT | BPF_K:
-			pc += acc > i->k ? i->jt : i->jf;
-			break;
-		case BPF_JMP | BPF_JGE | BPF_K:
-			pc += acc >= i->k ? i->jt : i->jf;
-			break;
-		case BPF_RET | BPF_K:
-			return i->k;
-		default:
-			fail_msg("unknown instruction 0x%02x at %zu", i->code, pc);
-		}
-	}
-	fail_msg("ran off the end");
-	return 0;
+	return bpf_eval(programs[role].code, programs[role].len, data);
 }
 
 static bool rules_allow(enum seccomp_role role, const struct seccomp_data *data)

@@ -22,7 +22,11 @@
 static struct termios console_saved;
 static volatile sig_atomic_t console_is_raw;
 
-/* #syscalls:* ioctl:1=TCSETS */
+/*
+ * tcsetattr reads back what it has set.
+ *
+ * #syscalls:* ioctl:1=TCSETS ioctl:1=TCGETS
+ */
 void console_restore(void)
 {
 	if (!console_is_raw)

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-/* #syscalls:main recvfrom */
+/* #syscalls:main recvfrom:3=MSG_DONTWAIT,4=0 */
 static void supervisor_on_event(void *ctx, uint32_t events)
 {
 	struct supervisor *s = ctx;
@@ -58,7 +58,7 @@ int supervisor_init(struct supervisor *s, int fd, struct loop *l, const struct s
 	return 0;
 }
 
-/* #syscalls:main,vcpu sendto */
+/* #syscalls:main,vcpu sendto:3=MSG_NOSIGNAL|MSG_DONTWAIT,4=0 */
 void supervisor_send(const struct supervisor *s, const char *text)
 {
 	if (s->fd >= 0)

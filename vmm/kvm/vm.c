@@ -147,7 +147,7 @@ int kvm_vm_add_irqfd(struct kvm_vm *vm, uint32_t gsi, int fd, struct err *e)
 	return 0;
 }
 
-/* #syscalls:main,vcpu ioctl:1=KVM_SET_GSI_ROUTING */
+/* #syscalls:vcpu ioctl:1=KVM_SET_GSI_ROUTING */
 int kvm_vm_set_routes(struct kvm_vm *vm, const struct kvm_irq_routing_entry *routes, uint32_t count)
 {
 	union {
