@@ -59,6 +59,7 @@ extern const struct cli_command cli_logs_command;
 extern const struct cli_command cli_stats_command;
 extern const struct cli_command cli_snapshot_command;
 extern const struct cli_command cli_seccomp_command;
+extern const struct cli_command cli_pool_command;
 
 /*
  * The id of the next option, with its value in optarg; -1 after the last, with optind at the first

@@ -125,13 +125,19 @@ static int receive_answer(int fd, const struct http_call *c, struct http_answer 
 	return 0;
 }
 
+int http_do_on(int fd, const struct http_call *c, struct http_answer *a, struct err *e)
+{
+	int rc = send_request(fd, c, e);
+
+	return rc < 0 ? rc : receive_answer(fd, c, a, e);
+}
+
 int http_do(const struct http_call *c, struct http_answer *a, struct err *e)
 {
 	CLEANUP_FD
 	int fd = http_connect(c->socket, c->timeout_s, e);
-	int rc = fd < 0 ? fd : send_request(fd, c, e);
 
-	return rc < 0 ? rc : receive_answer(fd, c, a, e);
+	return fd < 0 ? fd : http_do_on(fd, c, a, e);
 }
 
 void http_answer_fini(struct http_answer *a)

@@ -24,6 +24,8 @@ struct http_answer {
  * nobody listens, -ETIMEDOUT, -EPROTO not HTTP.
  */
 int http_do(const struct http_call *c, struct http_answer *a, struct err *e) MUST_USE;
+/* The same over a connection of http_connect, which stays open; c->socket is not used. */
+int http_do_on(int fd, const struct http_call *c, struct http_answer *a, struct err *e) MUST_USE;
 void http_answer_fini(struct http_answer *a);
 
 /*

@@ -22,6 +22,7 @@ static const struct cli_command *const commands[] = {
 	&cli_stats_command,
 	&cli_api_command,
 	&cli_snapshot_command,
+	&cli_pool_command,
 	&cli_doctor_command,
 	&cli_cpu_command,
 	&cli_seccomp_command,

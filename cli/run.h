@@ -92,6 +92,9 @@ struct run_child {
 	struct runtime_vm entry; /* there; its name is "" if there is none */
 };
 
+/* The monitor's program: what was asked for, or NULL: beside this program, then in PATH. -errno: *e. */
+int run_vmm_find(char dst[PATH_MAX], const char *asked, struct err *e) MUST_USE;
+
 /* Starts the monitor. 0, or -errno with *e set and nothing left behind. */
 int run_child_start(struct run_child *c, const struct run_options *o, bool no_stdin, struct err *e);
 void run_child_fini(struct run_child *c);

@@ -67,7 +67,7 @@ static bool vmm_find_in_path(char dst[PATH_MAX])
 	return false;
 }
 
-static int vmm_find(char dst[PATH_MAX], const char *asked, struct err *e)
+int run_vmm_find(char dst[PATH_MAX], const char *asked, struct err *e)
 {
 	if (asked) {
 		if (strlen(asked) >= PATH_MAX)
@@ -206,7 +206,7 @@ int run_child_start(struct run_child *c, const struct run_options *o, bool no_st
 	pid_t pid;
 
 	*c = (struct run_child){.socket_fd = -1, .log_fd = -1, .log_copy_fd = -1};
-	r = vmm_find(s.vmm, o->vmm_path, e);
+	r = run_vmm_find(s.vmm, o->vmm_path, e);
 	if (r < 0)
 		return r;
 	config_fd = run_config_create(o, e);

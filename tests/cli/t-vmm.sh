@@ -63,6 +63,11 @@ t_vmm_numbers_have_bounds() {
 	done
 }
 
+t_vmm_api_socket_that_is_passed_must_listen() {
+	vmm 1 "api-sock: 'fd:55': no descriptor of that name" --api-sock fd:55
+	vmm 1 "is no socket" --api-sock fd:5 5</dev/null
+}
+
 t_vmm_what_no_release_has_is_refused_by_name() {
 	vmm 153 '--enable-pci: not supported by this version' --enable-pci
 	vmm 153 "The argument '--describe-snapshot' requires a value" --describe-snapshot
