@@ -10,6 +10,7 @@
 #include "vmm/base/log.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,7 +18,7 @@ int controller_init(struct controller *c, const struct controller_config *o, str
 {
 	int rc;
 
-	memset(c, 0, sizeof(*c));
+	memset(c, 0, offsetof(struct controller, parsed)); /* what is parsed clears its own */
 	c->o = *o;
 	vm_config_init(&c->config);
 	rc = metrics_add_api(o->metrics, &c->counters, e);

@@ -224,6 +224,11 @@ static int load_check_body(const struct api_snapshot_load *b, struct err *e)
 				"each other",
 				i);
 	}
+	if (b->prefetch_path && (b->fork_from || (b->has_backend && b->backend.uffd)))
+		return err_set(e, -EINVAL,
+			"snapshot load: prefetch_path needs a memory file (mem_backend File): "
+			"leave it "
+			"out");
 	if (b->fork_from && (b->snapshot_path || b->has_backend || b->mem_file_path))
 		return err_set(e, -EINVAL,
 			"snapshot load: fork_from takes the place of `snapshot_path`, "
@@ -310,6 +315,7 @@ int controller_restore(struct controller *c, const struct api_snapshot_load *b, 
 		.state_path = b->snapshot_path,
 		.mem_path = b->has_backend ? b->backend.path : b->mem_file_path,
 		.uffd = b->has_backend && b->backend.uffd,
+		.prefetch_path = b->prefetch_path,
 		.clock_realtime = b->clock_realtime,
 		.force = b->force,
 		.phases = &c->restore,

@@ -109,5 +109,7 @@ static const struct schema_row snapshot_load_rows[] = {
 	SCHEMA_ARRAY("drive_overrides", struct api_snapshot_load, drives, drive_count,
 		&drive_override_schema, NULL, 0),
 	SCHEMA_BOOL("force", struct api_snapshot_load, force, false, 0),
+	SCHEMA_STR("prefetch_path", struct api_snapshot_load, prefetch_path, 1, BODY_PATH_MAX,
+		SCHEMA_NULLABLE),
 };
 const struct schema snapshot_load_schema = SCHEMA("snapshot load", snapshot_load_rows, 0);

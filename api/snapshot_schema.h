@@ -45,6 +45,7 @@ struct api_snapshot_load {
 	char *snapshot_path; /* or NULL, with fork_from */
 	char *fork_from;     /* ours: the socket of a fork, instead of any file; or NULL */
 	char *mem_file_path; /* deprecated; or NULL */
+	char *prefetch_path; /* ours: a diff whose pages are brought at once; or NULL */
 	bool has_backend;
 	struct api_mem_backend {
 		uint32_t uffd;

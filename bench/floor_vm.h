@@ -20,11 +20,14 @@
 #define FLOOR_NOTE_PVH    18u
 #define FLOOR_PIN_COUNT   24
 #define FLOOR_CPUID_MAX   256
+#define FLOOR_HOLE_START  (3ull << 30) /* what memory is beyond lies at 4 GiB */
+#define FLOOR_HOLE_END    (4ull << 30)
 
 struct floor {
 	int kvm_fd, vm_fd, vcpu_fd;
 	struct kvm_run *run;
 	unsigned char *memory;
+	unsigned long long memory_size;
 	bool with_cpuid, with_irqfd, with_ioeventfd;
 };
 
@@ -43,28 +46,46 @@ static int floor_ioctl(int fd, unsigned long request, void *arg, const char *wha
 	return rc;
 }
 
-static void floor_create(struct floor *f)
+static void floor_add_slot(const struct floor *f, unsigned slot, unsigned long long guest,
+	unsigned long long from, unsigned long long size)
 {
-	struct kvm_userspace_memory_region slot = {.memory_size = FLOOR_MEMORY_SIZE};
+	struct kvm_userspace_memory_region r = {.slot = slot,
+		.guest_phys_addr = guest,
+		.memory_size = size,
+		.userspace_addr = (unsigned long)f->memory + from};
+
+	floor_ioctl(f->vm_fd, KVM_SET_USER_MEMORY_REGION, &r, "KVM_SET_USER_MEMORY_REGION");
+}
+
+/* A machine with this memory, of which fd is the file; flags are those of mmap. */
+static void floor_create_with(struct floor *f, unsigned long long size, int fd, int flags)
+{
 	struct kvm_enable_cap split = {.cap = KVM_CAP_SPLIT_IRQCHIP, .args = {FLOOR_PIN_COUNT}};
+	unsigned long long low = size < FLOOR_HOLE_START ? size : FLOOR_HOLE_START;
 	int run_size;
 
 	f->kvm_fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 	if (f->kvm_fd < 0)
 		floor_die("/dev/kvm");
 	f->vm_fd = floor_ioctl(f->kvm_fd, KVM_CREATE_VM, NULL, "KVM_CREATE_VM");
-	f->memory = mmap(NULL, FLOOR_MEMORY_SIZE, PROT_READ | PROT_WRITE,
-		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	f->memory_size = size;
+	f->memory = mmap(NULL, size, PROT_READ | PROT_WRITE, flags | MAP_NORESERVE, fd, 0);
 	if (f->memory == MAP_FAILED)
 		floor_die("mmap");
-	slot.userspace_addr = (unsigned long)f->memory;
-	floor_ioctl(f->vm_fd, KVM_SET_USER_MEMORY_REGION, &slot, "KVM_SET_USER_MEMORY_REGION");
+	floor_add_slot(f, 0, 0, 0, low);
+	if (size > low)
+		floor_add_slot(f, 1, FLOOR_HOLE_END, low, size - low);
 	floor_ioctl(f->vm_fd, KVM_ENABLE_CAP, &split, "KVM_CAP_SPLIT_IRQCHIP");
 	f->vcpu_fd = floor_ioctl(f->vm_fd, KVM_CREATE_VCPU, NULL, "KVM_CREATE_VCPU");
 	run_size = floor_ioctl(f->kvm_fd, KVM_GET_VCPU_MMAP_SIZE, NULL, "KVM_GET_VCPU_MMAP_SIZE");
 	f->run = mmap(NULL, (size_t)run_size, PROT_READ | PROT_WRITE, MAP_SHARED, f->vcpu_fd, 0);
 	if (f->run == MAP_FAILED)
 		floor_die("mmap of the vCPU");
+}
+
+static inline void floor_create(struct floor *f)
+{
+	floor_create_with(f, FLOOR_MEMORY_SIZE, -1, MAP_PRIVATE | MAP_ANONYMOUS);
 }
 
 static void floor_set_cpuid(const struct floor *f)
@@ -121,7 +142,7 @@ static unsigned floor_load(const struct floor *f, const char *path)
 	for (int i = 0; i < ehdr.e_phnum; i++) {
 		const Elf64_Phdr *p = &phdrs[i];
 
-		if (p->p_type == PT_LOAD && p->p_paddr + p->p_filesz <= FLOOR_MEMORY_SIZE)
+		if (p->p_type == PT_LOAD && p->p_paddr + p->p_filesz <= f->memory_size)
 			floor_read(fd, f->memory + p->p_paddr, p->p_filesz, p->p_offset);
 		else if (p->p_type == PT_NOTE && !entry)
 			entry = floor_find_entry(fd, p);

@@ -5,7 +5,9 @@
  * its exit, its peak resident memory and its CPU time. The commands take turns (A B C A B C ...),
  * so that drift of the machine hits all alike. Results are JSON, with every single sample.
  *
- *   launch [-n RUNS] [-w WARM-UP] [-t SECONDS] NAME CMD [ARG...] \; [NAME CMD [ARG...] \;]...
+ *   launch [-n RUNS] [-w WARM-UP] [-t SECONDS] [-b BYTE] NAME CMD [ARG...] \; [NAME CMD [ARG...] \;]...
+ *
+ * With -b another byte than 'M' is waited for.
  *
  * A NAME that starts with @ is for commands that do not end by themselves: they are killed after their
  * first output, and only the time to that output means anything.
@@ -55,6 +57,7 @@ struct launch_command {
 static struct launch_command launch_commands[LAUNCH_COMMANDS_MAX];
 static int launch_command_count;
 static int launch_timeout_ms = 30000;
+static char launch_byte = 'M';
 
 static _Noreturn void launch_die(const char *what)
 {
@@ -89,7 +92,7 @@ static pid_t launch_spawn(const struct launch_command *c, int out_fd)
 	return pid;
 }
 
-/* The time of the first 'M', or 0 at end of file. Reads what else there is as well. */
+/* The time of the first such byte, or 0 at end of file. Reads what else there is as well. */
 static uint64_t launch_wait_output(int fd)
 {
 	struct pollfd p = {.fd = fd, .events = POLLIN};
@@ -103,7 +106,7 @@ static uint64_t launch_wait_output(int fd)
 		n = read(fd, buf, sizeof(buf));
 		if (n <= 0)
 			return 0;
-		if (memchr(buf, 'M', (size_t)n))
+		if (memchr(buf, launch_byte, (size_t)n))
 			return launch_now_ns();
 	}
 }
@@ -230,13 +233,15 @@ int main(int argc, char **argv)
 {
 	int runs = 100, warm_up = 5, opt;
 
-	while ((opt = getopt(argc, argv, "+n:w:t:")) != -1) {
+	while ((opt = getopt(argc, argv, "+n:w:t:b:")) != -1) {
 		if (opt == 'n')
 			runs = launch_number(optarg, LAUNCH_RUNS_MAX);
 		else if (opt == 'w')
 			warm_up = launch_number(optarg, LAUNCH_RUNS_MAX);
 		else if (opt == 't')
 			launch_timeout_ms = launch_number(optarg, LAUNCH_SECONDS_MAX) * 1000;
+		else if (opt == 'b')
+			launch_byte = optarg[0];
 		else
 			return 2;
 	}

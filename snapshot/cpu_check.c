@@ -14,6 +14,7 @@
 #define LEAF_FEATURES 1u
 #define LEAF_EXTENDED 7u
 #define LEAF_XSAVE    0xdu
+#define LEAF_AMD_MAX  0x80000000u
 #define LEAF_AMD      0x80000001u
 #define LEAF_AMD_EXT  0x80000008u
 #define LEAF_BRAND    0x80000002u
@@ -91,33 +92,61 @@ int cpu_check_bits(const struct cpuid_table *guest, const struct cpuid_table *ho
 	return err_set(e, -ENOTSUP, "the guest uses CPU features that are missing here:%s", text);
 }
 
-/* #syscalls:main uname */
-void cpu_check_identify(struct snapshot_info *ret)
+/* One instruction if the leaf is there, which max, of leaf 0 or 0x80000000, says; each may trap. */
+static void identify_leaf(uint32_t max, uint32_t leaf, uint32_t ret[4])
 {
-	uint32_t words[8] = {0};
+	uint32_t a, b, c, d;
+
+	if (leaf > max)
+		return;
+	__cpuid_count(leaf, 0, a, b, c, d);
+	ret[0] = a;
+	ret[1] = b;
+	ret[2] = c;
+	ret[3] = d;
+}
+
+/*
+ * All that a mark is made of, but no brand.
+ *
+ * #syscalls:main uname
+ */
+static void identify_mark(struct snapshot_info *ret)
+{
+	uint32_t basic[4] = {0}, features[4] = {0}, extended[4] = {0}, amd[4] = {0}, words[8];
 	struct utsname u = {0};
-	unsigned a = 0, b = 0, c = 0, d = 0;
 
-	(void)__get_cpuid(LEAF_BASIC, &a, &b, &c, &d);
-	memcpy(ret->cpu_vendor, &b, 4);
-	memcpy(ret->cpu_vendor + 4, &d, 4);
-	memcpy(ret->cpu_vendor + 8, &c, 4);
-	(void)__get_cpuid(LEAF_FEATURES, &words[0], &b, &words[1], &words[2]);
-	words[1] &= ~(1u << 27);
-	(void)__get_cpuid_count(LEAF_EXTENDED, 0, &a, &words[3], &words[4], &words[5]);
-	(void)__get_cpuid(LEAF_AMD, &a, &b, &words[6], &words[7]);
+	identify_leaf(LEAF_BASIC, LEAF_BASIC, basic);
+	memcpy(ret->cpu_vendor, &basic[1], 4);
+	memcpy(ret->cpu_vendor + 4, &basic[3], 4);
+	memcpy(ret->cpu_vendor + 8, &basic[2], 4);
+	identify_leaf(basic[0], LEAF_FEATURES, features);
+	identify_leaf(basic[0], LEAF_EXTENDED, extended);
+	identify_leaf((uint32_t)__get_cpuid_max(LEAF_AMD_MAX, NULL), LEAF_AMD, amd);
+	words[0] = features[0];
+	words[1] = features[2] & ~(1u << 27);
+	words[2] = features[3];
+	memcpy(&words[3], &extended[1], 3 * sizeof(words[0]));
+	memcpy(&words[6], &amd[2], 2 * sizeof(words[0]));
 	ret->cpu_signature = words[0];
-	for (unsigned i = 0; i < 3; i++) {
-		uint32_t regs[4] = {0};
-
-		(void)__get_cpuid(LEAF_BRAND + i, &regs[0], &regs[1], &regs[2], &regs[3]);
-		memcpy(ret->cpu_brand + (size_t)i * sizeof(regs), regs, sizeof(regs));
-	}
 	(void)uname(&u);
 	ret->host_mark = snapshot_crc(0, words, sizeof(words));
 	ret->host_mark = snapshot_crc(ret->host_mark, ret->cpu_vendor, sizeof(ret->cpu_vendor));
 	ret->host_mark = snapshot_crc(ret->host_mark, u.release, strlen(u.release));
 	ret->host_mark = snapshot_crc(ret->host_mark, u.version, strlen(u.version));
+}
+
+void cpu_check_identify(struct snapshot_info *ret)
+{
+	uint32_t max = (uint32_t)__get_cpuid_max(LEAF_AMD_MAX, NULL);
+
+	identify_mark(ret);
+	for (unsigned i = 0; i < 3; i++) {
+		uint32_t regs[4] = {0};
+
+		identify_leaf(max, LEAF_BRAND + i, regs);
+		memcpy(ret->cpu_brand + (size_t)i * sizeof(regs), regs, sizeof(regs));
+	}
 }
 
 int cpu_check(const struct snapshot_info *info, const struct cpuid_table *guest, int kvm_fd,
@@ -127,7 +156,7 @@ int cpu_check(const struct snapshot_info *info, const struct cpuid_table *guest,
 	static struct cpuid_table host;
 	int rc;
 
-	cpu_check_identify(&here);
+	identify_mark(&here);
 	if (here.host_mark == info->host_mark)
 		return 0;
 	if (memcmp(here.cpu_vendor, info->cpu_vendor, sizeof(here.cpu_vendor)) != 0)

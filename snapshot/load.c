@@ -3,6 +3,7 @@
 #include "snapshot/load.h"
 
 #include "snapshot/cpu_check.h"
+#include "snapshot/prefetch.h"
 #include "snapshot/restore.h"
 #include "vmm/base/cleanup.h"
 #include "vmm/base/io.h"
@@ -175,6 +176,12 @@ static int source_mapped(void *ctx, struct machine *m, struct err *e)
 	m->mem.base_is_new = l->o.fork_path != NULL;
 	if (l->o.uffd) {
 		int rc = uffd_hand_over(&l->uffd, &m->mem, l->o.mem_path, e);
+
+		if (rc < 0)
+			return rc;
+	}
+	if (l->o.prefetch_path) {
+		int rc = prefetch_pages(&m->mem, l->o.prefetch_path, e);
 
 		if (rc < 0)
 			return rc;

@@ -21,8 +21,9 @@
 
 struct snapshot_load_options {
 	const char *fork_path; /* socket of a fork, or NULL; without state_path and mem_path then */
-	const char *state_path; /* borrowed; these for the life of the load */
-	const char *mem_path;   /* memory file; or with uffd, the handler's socket */
+	const char *state_path;    /* borrowed; these for the life of the load */
+	const char *mem_path;      /* memory file; or with uffd, the handler's socket */
+	const char *prefetch_path; /* or NULL: see prefetch.h; only with a memory file */
 	bool uffd;
 	bool clock_realtime;            /* the guest's wall clock jumps to now */
 	bool force;                     /* load also if this CPU lacks features */

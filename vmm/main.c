@@ -244,7 +244,7 @@ static int main_run(void)
 /* --restore, --fork-from: as PUT /snapshot/load would do it. */
 static int main_restore(const struct vmm_options *o, struct err *e)
 {
-	char state[PATH_MAX], memory[PATH_MAX];
+	char state[PATH_MAX], memory[PATH_MAX], prefetch[PATH_MAX];
 	struct api_snapshot_load b = {
 		.snapshot_path = state,
 		.has_backend = true,
@@ -265,6 +265,10 @@ static int main_restore(const struct vmm_options *o, struct err *e)
 	(void)snprintf(state, sizeof(state), "%s", o->restore);
 	(void)snprintf(memory, sizeof(memory), "%s",
 		o->restore_memory ? o->restore_memory : o->restore_handler);
+	if (o->restore_prefetch) {
+		(void)snprintf(prefetch, sizeof(prefetch), "%s", o->restore_prefetch);
+		b.prefetch_path = prefetch;
+	}
 	return controller_restore(&controller, &b, e);
 }
 

@@ -50,6 +50,7 @@ static const struct option_row option_rows[] = {
 	{"config-file", "PATH", OPT_STRING, AT(config_file), 0, "configure and start from this JSON file"},
 	{"restore", "PATH", OPT_STRING, AT(restore), 0, "load this state file and go on (needs --memory or --memory-handler)"},
 	{"memory", "PATH", OPT_STRING, AT(restore_memory), 0, "the memory file that belongs to it"},
+	{"prefetch", "PATH", OPT_STRING, AT(restore_prefetch), 0, "with --memory: a diff of an earlier clone, whose pages are brought before the guest runs"},
 	{"memory-handler", "PATH", OPT_STRING, AT(restore_handler), 0, "socket of a userfaultfd handler that gives the memory instead"},
 	{"fork-from", "PATH", OPT_STRING, AT(fork_from), 0, "be a child of the fork that is offered on this socket, and go on"},
 	{"paused", NULL, OPT_FLAG, AT(restore_paused), 0, "with --restore or --fork-from: wait for PATCH /vm"},
@@ -266,6 +267,8 @@ static int option_check(struct vmm_options *o, struct err *e)
 			"--restore: exactly one of --memory and --memory-handler is needed with "
 			"it, "
 			"and --config-file cannot be");
+	if (o->restore_prefetch && !o->restore_memory)
+		return err_set(e, -EINVAL, "--prefetch: it needs --restore and --memory");
 	if (o->fork_from && (o->restore || o->config_file))
 		return err_set(
 			e, -EINVAL, "--fork-from: --restore and --config-file cannot be with it");

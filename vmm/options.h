@@ -26,10 +26,11 @@ struct vmm_options {
 	const char *api_sock;
 	const char *config_file; /* or NULL: configured by the API */
 	const char *describe_snapshot;
-	const char *restore;         /* or NULL: a state file to load */
-	const char *restore_memory;  /* its memory file, or NULL */
-	const char *restore_handler; /* the socket of a userfaultfd handler, or NULL */
-	const char *fork_from;       /* or NULL: the socket of a fork to go on from */
+	const char *restore;          /* or NULL: a state file to load */
+	const char *restore_memory;   /* its memory file, or NULL */
+	const char *restore_prefetch; /* a diff whose pages are brought at once, or NULL */
+	const char *restore_handler;  /* the socket of a userfaultfd handler, or NULL */
+	const char *fork_from;        /* or NULL: the socket of a fork to go on from */
 	bool restore_paused, restore_clock, restore_force;
 	const char *seccomp_filter; /* or NULL: a file of filters */
 	const char *seccomp_record; /* or NULL: a file for the rules that were used */

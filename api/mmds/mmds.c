@@ -18,8 +18,14 @@ static const uint8_t mmds_mac[FRAME_MAC_SIZE] = {0x06, 0x01, 0x23, 0x45, 0x67, 0
 
 void mmds_init(struct mmds *m, size_t size_max)
 {
-	memset(m, 0, sizeof(*m));
+	/* Slots of tokens are made when they are needed, the parser for each request: 200 KiB. */
+	m->tokens.slot_count = 0;
+	m->tokens.use_count = 0;
+	m->counters = (struct metrics_mmds){0};
+	m->ip = 0;
+	m->config = NULL;
 	store_init(&m->store, size_max);
+	m->answerer.imds_compat = false;
 	m->answerer.store = &m->store;
 	m->answerer.tokens = &m->tokens;
 	m->answerer.counters = &m->counters;

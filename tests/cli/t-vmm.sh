@@ -79,6 +79,7 @@ t_vmm_snapshot_flags() {
 	vmm 153 '--restore: exactly one of --memory and --memory-handler' --restore s
 	vmm 153 '--restore: exactly one of' --restore s --memory m --memory-handler h
 	vmm 153 'they need --restore' --memory m
+	vmm 153 'prefetch: it needs --restore and --memory' --restore s --memory-handler h --prefetch d
 	vmm 153 'nobody could resume it' --no-api --restore s --memory m --paused
 	vmm 153 '--fork-from: --restore and --config-file cannot be with it' --fork-from s --config-file c
 	vmm 153 'they need --restore or --fork-from' --clock-realtime

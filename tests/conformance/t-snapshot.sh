@@ -164,6 +164,8 @@ t_fields_of_a_fork() {
 		{"fork_from":"f","snapshot_path":"s","resume_vm":true}|fork_from
 		{"fork_from":"f","mem_backend":{"backend_type":"File","backend_path":"m"}}|fork_from
 		{"fork_from":""}|fork_from
+		{"fork_from":"f","prefetch_path":"d"}|prefetch_path needs a memory file
+		{"snapshot_path":"s","mem_file_path":"m","prefetch_path":""}|prefetch_path
 		{"fork_from":5}|invalid type
 	ROWS
 }

@@ -33,6 +33,76 @@ t_restore_by_the_command_line() {
 	grep -q 'No such file' d.out || fail "$(cat d.out)"
 }
 
+# own_pages NAME: how many pages of the memory file m a monitor has copied
+own_pages() {
+	local p
+	eval "p=\$pid_$1"
+	awk '/^[0-9a-f]+-/ { guest = $6 ~ /\/m$/ } guest && /^Private_Dirty:/ { n += $2 / 4 } END { print n }' \
+		"/proc/$p/smaps"
+}
+
+# The pages of a diff are there before the guest runs, with what the memory file has.
+t_prefetch() {
+	local plain pages
+	take
+	load b s m
+	turns b 2
+	pause b
+	create b ds dm Diff
+	end b
+	pages=$(($(stat -c %b dm) / 8 - 8)) # but for what the file system needs itself
+	[ "$pages" -gt 100 ] || fail "$pages"
+	launch c --restore s --memory m --paused
+	ok c GET /
+	plain=$(own_pages c)
+	end c
+	launch d --restore s --memory m --prefetch dm --paused
+	ok d GET /
+	[ "$(own_pages d)" -ge "$pages" ] && [ "$plain" -lt $((pages / 2)) ] ||
+		fail "$pages in the diff, $plain without it, $(own_pages d) with it"
+	resume d
+	turns d 2
+	finish d
+	load e s m '"prefetch_path":"dm"'
+	turns e 2
+	finish e
+	# nothing to bring, and in the last page only
+	truncate -s 64M none
+	launch f --restore s --memory m --prefetch none
+	turns f 1
+	finish f
+	truncate -s $((64 * 1048576 - 1)) last
+	printf x >>last
+	launch g --restore s --memory m --prefetch last
+	turns g 1
+	finish g
+}
+
+t_prefetch_refuses() {
+	local file
+	take
+	truncate -s 63M short
+	truncate -s 65M long
+	head -c 64M /dev/urandom >full
+	mkfifo fifo
+	while read -r file text; do
+		launch b --restore s --memory m --prefetch "$file"
+		ends b 1
+		grep -q "prefetch_path $file: $text" b.log || fail "$file: $(cat b.log)"
+	done <<-END
+		absent No such file
+		short 66060288 bytes, the VM's memory has 67108864
+		long 68157440 bytes
+		full it has no hole
+		fifo 0 bytes
+		. [0-9]* bytes
+	END
+	launch c
+	bad 'prefetch_path needs a memory file' c PUT /snapshot/load '{"snapshot_path":"s","prefetch_path":"d",
+		"mem_backend":{"backend_type":"Uffd","backend_path":"u"}}'
+	end c
+}
+
 t_state_file_is_described() {
 	take
 	"$vmm" --describe-snapshot s >said 2>err
