@@ -217,19 +217,29 @@ static inline void mb(void)
 
 /*
  * Patience: true until about `seconds` passed. The frequency of the TSC is not known to a payload;
- * 3 GHz is assumed, so a second is between half a second and two.
+ * 3 GHz is assumed, so a second is between half a second and two. Longer gaps between two looks do not count: others
+ * had the CPU, or the machine was saved and went on much later (some KVMs show the host's TSC at CPL 3).
  */
+#define PATIENCE_GAP 3000000000ull
 struct patience {
-	uint64_t until;
+	uint64_t until, last;
 };
 
 static inline struct patience patience_s(unsigned seconds)
 {
-	return (struct patience){rdtsc() + (uint64_t)seconds * 3000000000ull};
+	uint64_t now = rdtsc();
+
+	return (struct patience){now + (uint64_t)seconds * 3000000000ull, now};
 }
 
-static inline bool patient(const struct patience *p)
+static inline bool patient(struct patience *p)
 {
+	uint64_t now;
+
 	cpu_relax();
-	return rdtsc() < p->until;
+	now = rdtsc();
+	if (now - p->last > PATIENCE_GAP) /* also if it went back */
+		p->until += now - p->last;
+	p->last = now;
+	return now < p->until;
 }
