@@ -37,7 +37,7 @@ static void submit(struct vq *q, unsigned queue, uint8_t *bufs)
 
 static void expect_silence(const struct vq *q, const uint8_t *buf, unsigned round)
 {
-	struct patience p = {rdtsc() + 1000000, rdtsc()};
+	struct patience p = patience_ticks(1000000);
 	uint16_t used = q->used->idx;
 
 	while (patient(&p))

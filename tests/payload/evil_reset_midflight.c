@@ -47,7 +47,7 @@ int payload_main(const struct payload_boot *boot)
 		memset(buf, 0xa5, (size_t)DEPTH * LEN);
 		memset(statuses, 0xa5, sizeof(statuses));
 		used = q.used->idx;
-		p = (struct patience){rdtsc() + 1000000, rdtsc()};
+		p = patience_ticks(1000000);
 		while (patient(&p))
 			continue;
 		EXPECT_EQ(q.used->idx, used, "used index after reset");

@@ -18,7 +18,7 @@ static void push_read(struct vq *q)
 
 static void expect_not_served(const char *what)
 {
-	struct patience p = {rdtsc() + 100000000, rdtsc()};
+	struct patience p = patience_ticks(100000000);
 
 	while (patient(&p))
 		EXPECT(__atomic_load_n(&status, __ATOMIC_ACQUIRE) == 0xff, "%s: served", what);

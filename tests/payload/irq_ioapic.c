@@ -40,7 +40,7 @@ static void expect(unsigned cpu, uint8_t vec, uint32_t count, const char *what)
 
 	while (irq_count(cpu, vec) < count && patient(&p))
 		continue;
-	quiet = (struct patience){rdtsc() + 30000000};
+	quiet = patience_ticks(30000000);
 	while (patient(&quiet))
 		continue;
 	EXPECT(irq_count(cpu, vec) == count, "%s: CPU %u took %u interrupts, not %u", what, cpu,

@@ -17,7 +17,7 @@ static void expect_ignored(struct vq *q)
 	vq_set(q, 2, &status, 1, VD_WRITE, 0);
 	mb();
 	vq_kick(q);
-	p = (struct patience){rdtsc() + 5000000};
+	p = patience_ticks(5000000);
 	while (patient(&p))
 		continue;
 	EXPECT_EQ(q->used->idx, q->used_seen, "used index of the broken drive");

@@ -14,7 +14,7 @@ static uint8_t buf[SECTOR];
 static void expect_irq(struct vq *q, bool wanted, const char *when)
 {
 	uint32_t before = irq_count(0, VEC);
-	struct patience p = wanted ? patience_s(2) : (struct patience){rdtsc() + 20000000};
+	struct patience p = wanted ? patience_s(2) : patience_ticks(20000000);
 
 	EXPECT_EQ(blk_request(q, BLK_IN, 0, buf, SECTOR), BLK_OK, "read status");
 	while (patient(&p) && irq_count(0, VEC) == before)

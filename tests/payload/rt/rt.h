@@ -225,11 +225,16 @@ struct patience {
 	uint64_t until, last;
 };
 
-static inline struct patience patience_s(unsigned seconds)
+static inline struct patience patience_ticks(uint64_t ticks)
 {
 	uint64_t now = rdtsc();
 
-	return (struct patience){now + (uint64_t)seconds * 3000000000ull, now};
+	return (struct patience){now + ticks, now};
+}
+
+static inline struct patience patience_s(unsigned seconds)
+{
+	return patience_ticks((uint64_t)seconds * 3000000000ull);
 }
 
 static inline bool patient(struct patience *p)
