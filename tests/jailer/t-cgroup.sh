@@ -1,0 +1,163 @@
+# shellcheck shell=bash disable=SC2154
+# SPDX-License-Identifier: Apache-2.0
+# Cgroups: version 1 on this host; of version 2 what it has. t2_* run where version 2 is alone.
+
+t_cgroup_v1_values_are_written_and_the_process_is_in() {
+	local pids cpuset
+	pids=$(hierarchy pids) cpuset=$(hierarchy cpuset)
+	[ -n "$pids" ] && [ -n "$cpuset" ] || skip "no cgroup of version 1"
+	jailed a --parent-cgroup "$parent/b" --cgroup pids.max=17 --cgroup cpuset.mems=0 \
+		--cgroup cpuset.cpus=0
+	equal "$(cat "$pids/$parent/b/a/pids.max")" 17
+	equal "$(cat "$cpuset/$parent/b/a/cpuset.cpus")" 0
+	equal "$(cat "$pids/$parent/b/a/tasks")" "$vm"
+	equal "$(cat "$cpuset/$parent/b/a/tasks")" "$vm"
+	# The parents have what theirs have: without it the jail could have nothing.
+	equal "$(cat "$cpuset/$parent/cpuset.cpus")" "$(cat "$cpuset/cpuset.cpus")"
+	has "/proc/$vm/status" '^Cpus_allowed_list:	0$'
+	stop a
+	[ ! -e "$pids/$parent" ] && [ ! -e "$cpuset/$parent" ]
+}
+
+t_cgroup_v1_cpus_alone_are_enough() {
+	[ -n "$(hierarchy cpuset)" ] || skip "no cgroup of version 1"
+	jailed a --parent-cgroup "$parent" --cgroup cpuset.cpus=0
+	equal "$(cat "$(hierarchy cpuset)/$parent/a/tasks")" "$vm"
+	stop a
+}
+
+t_cgroup_parent_is_the_exec_files_name() {
+	local exec=$PWD/$parent
+	[ -n "$(hierarchy pids)" ] || skip "no cgroup of version 1"
+	cp "$probe" "$exec"
+	jailed a --cgroup pids.max=17
+	equal "$(cat "$(hierarchy pids)/$parent/a/tasks")" "$vm"
+}
+
+t_cgroup_limits_the_processes() {
+	[ -n "$(hierarchy pids)" ] || skip "no cgroup of version 1"
+	jailed a --parent-cgroup "$parent" --cgroup pids.max=5 -- pids 50
+	equal "$(cat base/probe/a/root/bred)" 4
+	"$jailer" --cleanup a --chroot-base-dir base 2>err && fail "removed while it runs"
+	has err 'the VM of jail a runs'
+}
+
+t_cgroup_that_others_use_stays() {
+	local pids
+	pids=$(hierarchy pids)
+	[ -n "$pids" ] || skip "no cgroup of version 1"
+	mkdir -p "$pids/$parent/a"
+	sleep 1000 &
+	local other=$!
+	echo "$other" >>pids
+	echo "$other" >"$pids/$parent/a/tasks"
+	refused 'is there already, with processes in it' a --parent-cgroup "$parent" --cgroup pids.max=5
+	equal "$(cat "$pids/$parent/a/tasks")" "$other"
+	kill -KILL "$other"
+	until_true gone "$other"
+	# An empty one is taken, and is not ours to remove.
+	jailed a --parent-cgroup "$parent" --cgroup pids.max=5
+	stop a
+	[ -d "$pids/$parent/a" ]
+}
+
+t_cgroup_v2_of_a_hybrid_host() {
+	local at
+	at=$(unified)
+	grep -qw hugetlb "$at/cgroup.controllers" 2>/dev/null || skip "no hugetlb in version 2 here"
+	jailed a --cgroup-version 2 --parent-cgroup "$parent" --cgroup hugetlb.2MB.max=4194304
+	equal "$(cat "$at/$parent/a/hugetlb.2MB.max")" 4194304
+	equal "$(cat "$at/$parent/a/cgroup.procs")" "$vm"
+	stop a
+	[ ! -e "$at/$parent" ]
+}
+
+t_cgroup_errors() {
+	refused 'Invalid format for cgroups: x' a --cgroup x
+	refused 'Invalid format for cgroups: pids.max=' a --cgroup pids.max=
+	refused 'Cgroup invalid file: pids.max/..' a --cgroup pids.max/..=1
+	refused 'Cgroup invalid file: pids..max' a --cgroup pids..max=1
+	refused 'Cgroup invalid file: pids' a --cgroup pids=1
+	refused 'Hierarchy not found: ' a --cgroup nothing.max=1
+	refused '3 is an invalid cgroup version specifier' a --cgroup-version 3
+	for bad in /a a/ a//b .. a/../b . ''; do
+		refused 'ath' a --parent-cgroup "$bad"
+	done
+	[ -z "$(hierarchy pids)" ] || {
+		refused 'Failed to write many to pids.max' a --parent-cgroup "$parent" --cgroup pids.max=many
+		refused 'Failed to write 3 to pids.nope' a --parent-cgroup "$parent" --cgroup pids.max=3 --cgroup pids.nope=3
+		[ ! -e "$(hierarchy pids)/$parent" ]
+	}
+	[ -z "$(unified)" ] || refused 'Controller nothing is unavailable' a --cgroup-version 2 --cgroup nothing.max=1
+}
+
+t2_values_are_written_and_the_process_is_in() {
+	local at
+	at=$(unified)/$parent/b/a
+	jailed a --cgroup-version 2 --parent-cgroup "$parent/b" --cgroup "cpu.max=20000 100000" \
+		--cgroup memory.max=67108864 --cgroup pids.max=9 --cgroup io.weight=50 --cgroup cpuset.cpus=0
+	equal "$(cat "$at/cpu.max")" "20000 100000"
+	equal "$(cat "$at/memory.max")" 67108864
+	equal "$(cat "$at/pids.max")" 9
+	equal "$(cat "$at/io.weight")" "default 50"
+	equal "$(cat "$at/cpuset.cpus")" 0
+	equal "$(cat "$at/cgroup.procs")" "$vm"
+	equal "$(cut -d: -f3 "/proc/$vm/cgroup")" "/$parent/b/a"
+	stop a
+	[ ! -e "$(unified)/$parent" ]
+}
+
+t2_limits_hold() {
+	jailed a --cgroup-version 2 --parent-cgroup "$parent" --cgroup pids.max=5 -- pids 50
+	equal "$(cat base/probe/a/root/bred)" 4
+	local status=0
+	jail b --cgroup-version 2 --parent-cgroup "$parent" --cgroup memory.max=33554432 -- memory 200
+	wait "$pid" || status=$?
+	equal "$status" 137
+	has "$(unified)/$parent/b/memory.events" '^oom_kill 1$'
+	cleanup b
+	[ ! -e "$(unified)/$parent/b" ]
+}
+
+t2_io_of_a_device_is_limited() {
+	local dev at
+	at=$(unified)/$parent/a
+	truncate -s 1M disk
+	dev=$(losetup --find --show disk) || skip "no loop device"
+	dev=$(lsblk -no MAJ:MIN "$dev" | tr -d ' ')
+	jailed a --cgroup-version 2 --parent-cgroup "$parent" --cgroup "io.max=$dev rbps=1048576"
+	has "$at/io.max" "^$dev rbps=1048576 "
+	stop a
+	losetup -D
+}
+
+t2_a_parent_alone_is_joined() {
+	local at
+	at=$(unified)/$parent
+	mkdir "$at"
+	jailed a --cgroup-version 2 --parent-cgroup "$parent"
+	equal "$(cat "$at/cgroup.procs")" "$vm"
+	stop a
+	# One that is not there is left out.
+	rmdir "$at"
+	jailed b --cgroup-version 2 --parent-cgroup "$parent"
+	[ ! -e "$at" ]
+	equal "$(cut -d: -f3 "/proc/$vm/cgroup")" "$(cut -d: -f3 /proc/self/cgroup)"
+}
+
+t2_no_room_for_a_child_is_said() {
+	local at
+	at=$(unified)/$parent
+	mkdir "$at"
+	sleep 1000 &
+	echo $! >>pids
+	echo $! >"$at/cgroup.procs"
+	refused 'a parent has processes of its own' a --cgroup-version 2 --parent-cgroup "$parent" \
+		--cgroup memory.max=33554432
+	[ -z "$(find "$at" -mindepth 1 -type d)" ]
+}
+
+# A sample: an emulated CPU is slow. Each single call has its turn on cgroup version 1.
+t2_calls_that_fail_leave_no_cgroup() {
+	step=4 fail_each --cgroup-version 2 --parent-cgroup "$parent/b" --cgroup pids.max=9 --cgroup memory.max=64M
+}
