@@ -136,22 +136,22 @@ static int cgroup_write(int dir, const char *file, const char *value)
 }
 
 /* A new cpuset of version 1 has neither CPUs nor memory nodes, and takes no process so. */
-static int cgroup_inherit(int parent, int dir, struct err *e)
+static int cgroup_inherit(int above, int below, struct err *e)
 {
 	static const char *const files[] = {"cpuset.cpus", "cpuset.mems"};
 
 	for (size_t i = 0; i < NELEM(files); i++) {
 		CLEANUP_FD
-		int from = path_open(parent, files[i], O_RDONLY, 0);
+		int from = path_open(above, files[i], O_RDONLY, 0);
 		CLEANUP_FD
-		int to = path_open(dir, files[i], O_RDONLY, 0);
+		int to = path_open(below, files[i], O_RDONLY, 0);
 		char value[4096], own[64];
 		ssize_t n = from < 0 ? from : path_read(from, value, sizeof(value));
 		ssize_t has = to < 0 ? to : path_read(to, own, sizeof(own));
 
 		if (has > 1)
 			continue;
-		n = n < 0 ? n : has < 0 ? has : cgroup_write(dir, files[i], value);
+		n = n < 0 ? n : has < 0 ? has : cgroup_write(below, files[i], value);
 		if (n < 0)
 			return err_set_os(e, (int)n,
 				"Failed to inherit cgroups configurations from file %s in path "

@@ -294,7 +294,7 @@ static int option_parse_one(struct jailer_options *o, char **argv, int argc, int
 {
 	const char *arg = argv[*i], *eq = strchr(arg, '=');
 	const struct option_row *r = NULL;
-	const char *value = NULL;
+	const char *value = "";
 
 	if (strncmp(arg, "--", 2) == 0)
 		r = option_find(arg + 2, eq ? (size_t)(eq - arg) - 2 : strlen(arg + 2));

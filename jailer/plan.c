@@ -9,7 +9,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+#define UFFD_NAME "userfaultfd"
 
 const char *jail_path(const struct jail *j, const char *path)
 {
@@ -84,11 +87,13 @@ static int plan_uffd(struct jail *j, struct err *e)
 	if (n < 0)
 		return err_set_os(e, (int)n, "/proc/misc");
 	for (const char *at = text; *at; at += strcspn(at, "\n"), at += *at == '\n') {
-		unsigned minor;
-		char name[32];
+		char *name;
+		unsigned long minor = strtoul(at, &name, 10);
 
-		if (sscanf(at, "%u %31s", &minor, name) == 2 && strcmp(name, "userfaultfd") == 0)
-			j->uffd_minor = minor;
+		name += strspn(name, " ");
+		if (strcspn(name, "\n") == strlen(UFFD_NAME) &&
+			memcmp(name, UFFD_NAME, strlen(UFFD_NAME)) == 0)
+			j->uffd_minor = (unsigned)minor;
 	}
 	return 0;
 }

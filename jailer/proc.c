@@ -32,12 +32,17 @@ uint64_t proc_start_time(int proc_fd, int pid)
 	}
 	/* The name, in brackets, may hold anything: fields are counted from its end. */
 	at = strrchr(text, ')');
-	if (!at ||
-		sscanf(at + 1,
-			" %c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s "
-			"%*s %" SCNu64,
-			&state, &start) != 2)
+	if (!at)
 		return 0;
+	for (unsigned field = 3; field < 22; field++) { /* 3 is the state, 22 the start: proc(5) */
+		at += 1 + strspn(at + 1, " ");
+		if (field == 3)
+			state = *at;
+		at += strcspn(at, " ");
+		if (!*at)
+			return 0;
+	}
+	start = strtoull(at, NULL, 10);
 	return state == 'Z' || state == 'X' ? 0 : start;
 }
 

@@ -12,11 +12,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void seal(uint8_t *bytes, size_t size)
 {
+	static const uint8_t head[12] = {'M', 'A', 'Y', 'F', 'L', 'Y', 'B', 'P', 1};
 	uint64_t sum = 0xcbf29ce484222325;
 
 	for (size_t i = 24; i < size; i++)
 		sum = (sum ^ bytes[i]) * 0x100000001b3;
-	memcpy(bytes, "MAYFLYBP\1\0\0\0", 12);
+	memcpy(bytes, head, sizeof(head));
 	memcpy(bytes + 16, &sum, sizeof(sum));
 }
 

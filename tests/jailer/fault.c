@@ -55,6 +55,7 @@ __attribute__((constructor)) static void fault_init(void)
 	(void)snprintf(fault->log, sizeof(fault->log), "%s", n ? n : "");
 }
 
+/* NOLINTBEGIN(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp) the linker's --wrap wants these names */
 int __real_openat(int dir, const char *path, int flags, ...);
 ssize_t __real_write(int fd, const void *buf, size_t len);
 
@@ -190,3 +191,4 @@ void *__wrap_calloc(size_t n, size_t size)
 {
 	return fault_hit("calloc", true) ? NULL : __real_calloc(n, size);
 }
+/* NOLINTEND(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp) */

@@ -21,8 +21,6 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-extern char **environ;
-
 static void tell_caps(FILE *f)
 {
 	struct __user_cap_header_struct h = {.version = _LINUX_CAPABILITY_VERSION_3};
@@ -30,16 +28,16 @@ static void tell_caps(FILE *f)
 	unsigned long long bound = 0, ambient = 0;
 
 	if (syscall(SYS_capget, &h, d) < 0)
-		fprintf(f, "capget failed\n");
+		(void)fprintf(f, "capget failed\n");
 	for (int cap = 0; cap < 64; cap++) {
 		if (prctl(PR_CAPBSET_READ, cap, 0, 0, 0) > 0)
 			bound |= 1ULL << cap;
 		if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, cap, 0, 0) > 0)
 			ambient |= 1ULL << cap;
 	}
-	fprintf(f, "caps %x%x %x%x %x%x %llx %llx\n", d[1].effective, d[0].effective,
+	(void)fprintf(f, "caps %x%x %x%x %x%x %llx %llx\n", d[1].effective, d[0].effective,
 		d[1].permitted, d[0].permitted, d[1].inheritable, d[0].inheritable, bound, ambient);
-	fprintf(f, "no_new_privs %d\nsecurebits %x\n", prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0),
+	(void)fprintf(f, "no_new_privs %d\nsecurebits %x\n", prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0),
 		(unsigned)prctl(PR_GET_SECUREBITS, 0, 0, 0, 0));
 }
 
@@ -49,8 +47,9 @@ static void tell_ids(FILE *f)
 	gid_t g[3];
 
 	if (getresuid(&u[0], &u[1], &u[2]) == 0 && getresgid(&g[0], &g[1], &g[2]) == 0)
-		fprintf(f, "uid %u %u %u\ngid %u %u %u\n", u[0], u[1], u[2], g[0], g[1], g[2]);
-	fprintf(f, "groups %d\npid %d\nsession %s\n", getgroups(0, NULL), getpid(),
+		(void)fprintf(
+			f, "uid %u %u %u\ngid %u %u %u\n", u[0], u[1], u[2], g[0], g[1], g[2]);
+	(void)fprintf(f, "groups %d\npid %d\nsession %s\n", getgroups(0, NULL), getpid(),
 		getsid(0) == getpid() ? "own" : "other");
 }
 
@@ -59,24 +58,24 @@ static void tell_limits(FILE *f)
 	struct rlimit l;
 
 	if (getrlimit(RLIMIT_NOFILE, &l) == 0)
-		fprintf(f, "no-file %llu %llu\n", (unsigned long long)l.rlim_cur,
+		(void)fprintf(f, "no-file %llu %llu\n", (unsigned long long)l.rlim_cur,
 			(unsigned long long)l.rlim_max);
 	if (getrlimit(RLIMIT_FSIZE, &l) == 0)
-		fprintf(f, "fsize %lld %lld\n", (long long)l.rlim_cur, (long long)l.rlim_max);
+		(void)fprintf(f, "fsize %lld %lld\n", (long long)l.rlim_cur, (long long)l.rlim_max);
 }
 
 static void tell_fds(FILE *f)
 {
-	fprintf(f, "fds");
+	(void)fprintf(f, "fds");
 	for (int fd = 0; fd < 1024; fd++)
 		if (fd != fileno(f) && fcntl(fd, F_GETFD) >= 0)
-			fprintf(f, " %d", fd);
-	fprintf(f, "\n");
+			(void)fprintf(f, " %d", fd);
+	(void)fprintf(f, "\n");
 	for (int fd = 0; fd < 3; fd++) {
 		struct stat st;
 
 		if (fstat(fd, &st) == 0 && S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3))
-			fprintf(f, "null %d\n", fd);
+			(void)fprintf(f, "null %d\n", fd);
 	}
 }
 
@@ -87,7 +86,7 @@ static void tell_folder(FILE *f, const char *path)
 
 	while (d && (ent = readdir(d)))
 		if (ent->d_name[0] != '.' && strcmp(ent->d_name, "seen") != 0)
-			fprintf(f, "in %s %s\n", path, ent->d_name);
+			(void)fprintf(f, "in %s %s\n", path, ent->d_name);
 	if (d)
 		closedir(d);
 }
@@ -97,13 +96,15 @@ static void tell_tries(FILE *f)
 {
 	int fd = open("/dev/kvm", O_RDWR);
 
-	fprintf(f, "kvm %s\n", fd >= 0 ? "opens" : strerror(errno));
-	fprintf(f, "parent %s\n", chdir("..") == 0 && access("/seen", F_OK) == 0 ? "same" : "out");
-	fprintf(f, "mount %s\n", mount("/", "/run", NULL, MS_BIND, NULL) == 0 ? "works" : "fails");
-	fprintf(f, "mknod %s\n",
+	(void)fprintf(f, "kvm %s\n", fd >= 0 ? "opens" : strerror(errno));
+	(void)fprintf(
+		f, "parent %s\n", chdir("..") == 0 && access("/seen", F_OK) == 0 ? "same" : "out");
+	(void)fprintf(
+		f, "mount %s\n", mount("/", "/run", NULL, MS_BIND, NULL) == 0 ? "works" : "fails");
+	(void)fprintf(f, "mknod %s\n",
 		mknod("/sda", S_IFBLK | 0600, makedev(8, 0)) == 0 ? "works" : "fails");
-	fprintf(f, "setuid %s\n", getuid() && setuid(0) == 0 ? "works" : "fails");
-	fprintf(f, "chroot %s\n", chroot("/dev") == 0 ? "works" : "fails");
+	(void)fprintf(f, "setuid %s\n", getuid() && setuid(0) == 0 ? "works" : "fails");
+	(void)fprintf(f, "chroot %s\n", chroot("/dev") == 0 ? "works" : "fails");
 }
 
 static void tell(char **argv)
@@ -115,9 +116,9 @@ static void tell(char **argv)
 	if (!f)
 		_exit(9);
 	for (int i = 0; argv[i]; i++)
-		fprintf(f, "arg %s\n", argv[i]);
+		(void)fprintf(f, "arg %s\n", argv[i]);
 	for (int i = 0; environ[i]; i++)
-		fprintf(f, "env %s\n", environ[i]);
+		(void)fprintf(f, "env %s\n", environ[i]);
 	tell_caps(f);
 	tell_ids(f);
 	tell_limits(f);
@@ -127,10 +128,10 @@ static void tell(char **argv)
 	tell_folder(f, "/dev/net");
 	tell_folder(f, "/run");
 	if (uname(&name) == 0)
-		fprintf(f, "host %s\n", name.nodename);
-	fprintf(f, "umask %03o\n", mask);
+		(void)fprintf(f, "host %s\n", name.nodename);
+	(void)fprintf(f, "umask %03o\n", mask);
 	tell_tries(f);
-	fclose(f);
+	(void)fclose(f);
 }
 
 static void dig(int count)
@@ -155,8 +156,8 @@ static void breed(int count)
 			_exit(0);
 		}
 	}
-	fprintf(f, "%d\n", made);
-	fclose(f);
+	(void)fprintf(f, "%d\n", made);
+	(void)fclose(f);
 }
 
 static void touch(size_t mib)

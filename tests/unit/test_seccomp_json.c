@@ -250,7 +250,7 @@ static void the_filter_of_api_is_checked_and_left_out(void **state)
 
 	(void)state;
 	expect_error(text, "api.filter[0].syscall: 'fly' is no system call");
-	memcpy(strstr(good, "\"fly\""), "\"dup\"", 5);
+	memcpy(strstr(good, "fly"), (const char[]){'d', 'u', 'p'}, 3);
 	assert_int_equal(seccomp_json_compile(&s, &has_api, good, strlen(good), &e), 0);
 	assert_true(has_api);
 	assert_null(s.role[SECCOMP_ROLE_IO].code);

@@ -227,9 +227,9 @@ struct patience {
 
 static inline struct patience patience_ticks(uint64_t ticks)
 {
-	uint64_t now = rdtsc();
+	uint64_t start = rdtsc();
 
-	return (struct patience){now + ticks, now};
+	return (struct patience){start + ticks, start};
 }
 
 static inline struct patience patience_s(unsigned seconds)
@@ -239,12 +239,12 @@ static inline struct patience patience_s(unsigned seconds)
 
 static inline bool patient(struct patience *p)
 {
-	uint64_t now;
+	uint64_t tick;
 
 	cpu_relax();
-	now = rdtsc();
-	if (now - p->last > PATIENCE_GAP) /* also if it went back */
-		p->until += now - p->last;
-	p->last = now;
-	return now < p->until;
+	tick = rdtsc();
+	if (tick - p->last > PATIENCE_GAP) /* also if it went back */
+		p->until += tick - p->last;
+	p->last = tick;
+	return tick < p->until;
 }
