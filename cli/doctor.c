@@ -28,6 +28,7 @@ static const struct {
 	{"kvm", "KVM"},
 	{"capability", "KVM capabilities"},
 	{"host", "Host"},
+	{"isolation", "Isolation between VMs"},
 };
 
 struct doctor_finding *doctor_add(struct doctor_report *r, const char *group, const char *id,
@@ -187,6 +188,7 @@ static int report_print(bool json, const char *check)
 	doctor_check_kvm(&r);
 	doctor_check_kernel(&r);
 	doctor_check_limits(&r);
+	doctor_check_isolation(&r);
 	if (check)
 		status = one_print(&r, check);
 	else if (json)

@@ -17,7 +17,7 @@ enum doctor_verdict {
 
 struct doctor_finding {
 	const char *id;    /* stable; the key in JSON and the argument of --check */
-	const char *group; /* "kvm", "capability" or "host" */
+	const char *group; /* "kvm", "capability", "host" or "isolation" */
 	enum doctor_verdict verdict;
 	char text[256];
 	char remedy[512]; /* "" if there is nothing to do */
@@ -42,6 +42,7 @@ bool doctor_read_word(const char *path, char *buf, size_t size);
 bool doctor_read_number(const char *path, int64_t *ret);
 
 /* The checks, in the order in which they are printed. */
-void doctor_check_kvm(struct doctor_report *r);    /* KVM and its capabilities */
-void doctor_check_kernel(struct doctor_report *r); /* interfaces of the host's kernel */
-void doctor_check_limits(struct doctor_report *r); /* cgroups, memory, limits */
+void doctor_check_kvm(struct doctor_report *r);       /* KVM and its capabilities */
+void doctor_check_kernel(struct doctor_report *r);    /* interfaces of the host's kernel */
+void doctor_check_limits(struct doctor_report *r);    /* cgroups, memory, limits */
+void doctor_check_isolation(struct doctor_report *r); /* what VMs may learn from each other */

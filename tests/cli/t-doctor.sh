@@ -57,7 +57,7 @@ t_doctor_checks_what_was_asked_for() {
 	doctor_json
 	for id in kvm kvm-kind nx-huge-pages kernel cgroup-v1 cgroup-v2 tun userfaultfd io-uring \
 		huge-pages transparent-huge-pages memfd user-namespaces landlock seccomp vhost-net \
-		memory limit-nofile limit-memlock limit-as; do
+		memory limit-nofile limit-memlock limit-as smt ksm swap cpu-flaws; do
 		[ "$(jq -r .kvm_kind json)" != none ] || [[ $id != kvm-* && $id != nx-* ]] || continue
 		jq -e --arg id "$id" '.checks | any(.id == $id)' json >/dev/null || fail "no $id"
 	done
