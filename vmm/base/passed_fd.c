@@ -144,6 +144,8 @@ static int passed_store(const char *text, size_t len, int *fds, uint32_t count, 
 {
 	uint32_t i = 0;
 
+	while (passed.count > 0)
+		fd_close(&passed.sent[--passed.count].fd);
 	for (const char *at = text, *end; at < text + len; at = end + 1, i++) {
 		end = memchr(at, '\n', (size_t)(text + len - at));
 		if (!end || !passed_name_ok(at, (size_t)(end - at)))
