@@ -77,7 +77,7 @@ t_requests_that_fail_change_nothing_while_running_or_paused() {
 	ok PATCH /vm '{"state":"Paused"}'
 	walk
 	ok PATCH /vm '{"state":"Resumed"}'
-	before=$(grep -c '^tick' out)
+	before=$(grep -c '^tick' out || true)
 	await grep -q "^tick $((before + 5))" out
 }
 

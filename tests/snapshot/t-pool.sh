@@ -40,8 +40,8 @@ vanishes() {
 take_one() {
 	read -r id sock < <(pool take "$@") || fail "no clone: $(cat client.err pool.err)"
 }
-# ask METHOD PATH [BODY]: of the pool; sets status and body as api does
-ask() { ln -sf p pool.api; api pool "$@"; }
+# pool_ask METHOD PATH [BODY]: of the pool; sets status and body as api does
+pool_ask() { ln -sf p pool.api; api pool "$@"; }
 
 t_pool_hands_out_clones_that_run() {
 	local one
@@ -290,16 +290,16 @@ t_pool_with_hostile_clients() {
 	head -n 1 out | grep -q '^HTTP/1.1 4[01]' || fail "$(cat out)"
 	for got in '[]' '{' '{"resume":1}' '{"wait_ms":-1}' '{"wait_ms":600001}' '{"x":true}' \
 		'{"lease":true,"lease":true}' '{"wait_ms":99999999999999999999}' '"' 'null'; do
-		ask PUT /pool/take "$got"
+		pool_ask PUT /pool/take "$got"
 		[ "$status" = 400 ] || fail "$got -> $status $body"
 	done
-	ask PUT /pool/end '{}'
+	pool_ask PUT /pool/end '{}'
 	[ "$status" = 400 ] || fail "$status $body"
-	ask PUT /pool/stop '{"drain":"x"}'
+	pool_ask PUT /pool/stop '{"drain":"x"}'
 	[ "$status" = 400 ] || fail "$status $body"
-	ask GET /etc/passwd
+	pool_ask GET /etc/passwd
 	[ "$status" = 404 ] || fail "$status $body"
-	ask PUT /pool/end '{"id":"../c0"}'
+	pool_ask PUT /pool/end '{"id":"../c0"}'
 	[ "$status" = 404 ] || fail "$status $body"
 	# many that say half a word and stay
 	for i in $(seq 100); do
