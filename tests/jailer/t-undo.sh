@@ -57,7 +57,7 @@ t_undo_leaves_what_was_there() {
 	echo kernel >base/probe/a/root/vmlinux
 	chmod 750 base/probe/a/root
 	chown 5:6 base/probe/a/root/dev
-	FAULT_FAIL=95 with=$tests/mayfly-jailer refused 'os error 5' a
+	FAULT_FAIL=60 with=$tests/mayfly-jailer refused 'os error 5' a
 	equal "$(cat base/probe/a/root/vmlinux)" kernel
 }
 
