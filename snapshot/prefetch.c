@@ -7,6 +7,7 @@
 
 #include "vmm/base/cleanup.h"
 #include "vmm/base/log.h"
+#include "vmm/base/passed_fd.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -36,11 +37,13 @@ static int prefetch_range(const struct gmem *m, uint64_t from, uint64_t to)
 static int prefetch_open(const struct gmem *m, const char *path, struct err *e)
 {
 	CLEANUP_FD
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	int fd = passed_fd_or_file(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK, e);
 	struct stat st;
 
+	if (fd < 0 && passed_fd_is(path))
+		return err_wrap(e, "prefetch_path");
 	if (fd < 0 || fstat(fd, &st) < 0)
-		return err_set_os(e, -errno, "prefetch_path %s", path);
+		return err_set_os(e, fd < 0 ? fd : -errno, "prefetch_path %s", path);
 	if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size != m->size)
 		return err_set(e, -EINVAL,
 			"prefetch_path %s: %llu bytes, the VM's memory has %llu: it is no diff of "

@@ -377,7 +377,7 @@ int main(int argc, char **argv)
 		break;
 	}
 	main_mark_start(&o);
-	passed_fd_init();
+	passed_fd_init(o.supervisor_fd);
 	main_stop_speculation();
 	if (main_prepare(&o, &e) < 0)
 		return main_fail(&e, &o, VMM_STATUS_BAD_CONFIG);

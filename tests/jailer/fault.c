@@ -4,6 +4,7 @@
  * happens at the Nth of them, counted over all processes of a run but the undoer:
  *
  *	FAULT_FAIL=N    it fails with EIO, without being made
+ *	FAULT_NAME=CALL every call of that name does
  *	FAULT_KILL=N    the process is killed before it (FAULT_AFTER=1: after it)
  *	FAULT_KILL_ALL=1    and so is the undoer, before that
  *	FAULT_LOG=FILE  a line with its name is written there
@@ -31,7 +32,7 @@ static struct fault {
 	unsigned seen, fail, kill;
 	bool after, all;
 	pid_t undoer;
-	char log[256];
+	char name[32], log[256];
 } * fault;
 
 static bool fault_off;    /* in the undoer */
@@ -47,6 +48,8 @@ __attribute__((constructor)) static void fault_init(void)
 		abort();
 	n = getenv("FAULT_FAIL");
 	fault->fail = n ? (unsigned)strtoul(n, NULL, 10) : 0;
+	n = getenv("FAULT_NAME");
+	(void)snprintf(fault->name, sizeof(fault->name), "%s", n ? n : "");
 	n = getenv("FAULT_KILL");
 	fault->kill = n ? (unsigned)strtoul(n, NULL, 10) : 0;
 	fault->after = getenv("FAULT_AFTER") != NULL;
@@ -86,7 +89,7 @@ static bool fault_hit(const char *name, bool before)
 	}
 	if (at == fault->kill && before == !fault->after)
 		fault_die();
-	if (!before || at != fault->fail)
+	if (!before || (at != fault->fail && strcmp(name, fault->name) != 0))
 		return false;
 	errno = EIO;
 	return true;

@@ -152,6 +152,7 @@ static void breed(int count)
 		if (pid < 0)
 			break;
 		if (pid == 0) {
+			(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 			pause();
 			_exit(0);
 		}

@@ -112,7 +112,7 @@ t2_limits_hold() {
 	equal "$(cat base/probe/a/root/bred)" 4
 	local status=0
 	jail b --cgroup-version 2 --parent-cgroup "$parent" --cgroup memory.max=33554432 -- memory 200
-	wait "$pid" || status=$?
+	finished "$pid" || status=$?
 	equal "$status" 137
 	has "$(unified)/$parent/b/memory.events" '^oom_kill 1$'
 	cleanup b
@@ -123,12 +123,12 @@ t2_io_of_a_device_is_limited() {
 	local dev at
 	at=$(unified)/$parent/a
 	truncate -s 1M disk
-	dev=$(losetup --find --show disk) || skip "no loop device"
-	dev=$(lsblk -no MAJ:MIN "$dev" | tr -d ' ')
+	loop=$(losetup --find --show disk) || skip "no loop device"
+	trap 'losetup --detach "$loop"' EXIT
+	dev=$(lsblk -no MAJ:MIN "$loop" | tr -d ' ')
 	jailed a --cgroup-version 2 --parent-cgroup "$parent" --cgroup "io.max=$dev rbps=1048576"
 	has "$at/io.max" "^$dev rbps=1048576 "
 	stop a
-	losetup -D
 }
 
 t2_a_parent_alone_is_joined() {

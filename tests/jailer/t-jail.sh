@@ -149,7 +149,7 @@ t_netns_is_joined() {
 t_daemonize_lets_the_terminal_go() {
 	local status=0
 	jailed a --daemonize
-	wait "$pid" || status=$?
+	finished "$pid" || status=$?
 	equal "$status" 0
 	[ "$vm" != "$pid" ]
 	for fd in 0 1 2; do
@@ -166,7 +166,7 @@ t_daemonize_lets_the_terminal_go() {
 t_new_pid_ns_has_it_as_process_1() {
 	local status=0
 	jailed a --new-pid-ns
-	wait "$pid" || status=$?
+	finished "$pid" || status=$?
 	equal "$status" 0
 	has a.told '^pid 1$'
 	has "/proc/$vm/status" "^NSpid:	$vm	1$"
@@ -176,7 +176,7 @@ t_new_pid_ns_has_it_as_process_1() {
 
 t_daemon_in_a_pid_ns() {
 	jailed a --new-pid-ns --daemonize
-	wait "$pid"
+	finished "$pid"
 	has a.told '^pid 1$'
 	has a.told '^null 2$'
 	equal "$(cat "/proc/$vm/comm")" probe
@@ -194,7 +194,7 @@ t_limits_are_set() {
 t_exit_status_is_the_monitors() {
 	local status=0
 	jail a -- exit 7
-	wait "$pid" || status=$?
+	finished "$pid" || status=$?
 	equal "$status" 7
 	# The jail stays, with what the monitor left in it.
 	[ -e base/probe/a/root/seen ]
@@ -209,7 +209,7 @@ t_many_start_at_once() {
 		jail "j$n" --daemonize --cgroup pids.max=50
 		pids_of+=("$pid")
 	done
-	for n in "${pids_of[@]}"; do wait "$n" || fail "$(cat ./*.err)"; done
+	for n in "${pids_of[@]}"; do finished "$n" || fail "$(cat ./*.err)"; done
 	for n in $(seq 20); do cat "base/$parent/j$n/root/$parent.pid"; echo; done >all
 	cat all >>pids
 	equal "$(sort -u all | wc -l)" 20

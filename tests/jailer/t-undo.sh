@@ -30,7 +30,7 @@ fail_each() {
 		status=0
 		rm -f call
 		FAULT_FAIL=$n FAULT_LOG=$PWD/call jail a --daemonize --new-pid-ns "$@"
-		wait "$pid" || status=$?
+		finished "$pid" || status=$?
 		if [ "$status" = 0 ]; then
 			until_true runs
 			cleanup a
@@ -57,7 +57,7 @@ t_undo_leaves_what_was_there() {
 	echo kernel >base/probe/a/root/vmlinux
 	chmod 750 base/probe/a/root
 	chown 5:6 base/probe/a/root/dev
-	FAULT_FAIL=60 with=$tests/mayfly-jailer refused 'os error 5' a
+	FAULT_NAME=capng_apply with=$tests/mayfly-jailer refused 'os error 5' a
 	equal "$(cat base/probe/a/root/vmlinux)" kernel
 }
 

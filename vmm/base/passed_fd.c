@@ -33,7 +33,7 @@ static struct {
 	} sent[PASSED_FD_MAX];
 } passed;
 
-void passed_fd_init(void)
+void passed_fd_init(int own)
 {
 	struct pollfd fds[PASSED_NUMBER_MAX + 1];
 
@@ -43,7 +43,7 @@ void passed_fd_init(void)
 	if (poll(fds, NELEM(fds), 0) < 0)
 		return; /* fewer descriptors are allowed: then none is passed */
 	for (int i = STDERR_FILENO + 1; i <= PASSED_NUMBER_MAX; i++)
-		if (!(fds[i].revents & POLLNVAL))
+		if (i != own && !(fds[i].revents & POLLNVAL))
 			passed.inherited[i / 64] |= UINT64_C(1) << (i % 64);
 	(void)syscall(SYS_close_range, STDERR_FILENO + 1, UINT_MAX, CLOSE_RANGE_CLOEXEC);
 }

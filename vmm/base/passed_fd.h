@@ -18,8 +18,11 @@
 #define PASSED_FD_MAX      64u
 #define PASSED_FD_NAME_MAX 31u
 
-/* Marks what is open, from descriptor 3 on, as passed and as close-on-exec. First thing of the main thread. */
-void passed_fd_init(void);
+/*
+ * Marks what is open, from descriptor 3 on, as passed and as close-on-exec; but for `own`, which was passed for
+ * another purpose (-1: none). First thing of the main thread.
+ */
+void passed_fd_init(int own);
 /* Connects to the launcher's Unix socket, or uses the connected one if path is "fd:N", and takes its message. */
 int passed_fd_receive(const char *path, struct err *e) MUST_USE;
 /* True if something was passed by the name of path, which is of the form fd:... */
