@@ -103,7 +103,7 @@ demo: ## Set up, boot Debian's kernel in mayfly, check what the guest saw
 check: ## Set up, run every test; the last line is the count
 	@tests/run
 
-.PHONY: check-lint check-unit check-kvm check-snapshot check-jailer check-linux check-fuzz check-asan check-cli check-conformance check-seccomp
+.PHONY: check-lint check-unit check-kvm check-snapshot check-jailer check-linux check-fuzz check-asan check-cli check-conformance check-seccomp check-sec
 check-lint: ## Formatting, layering, clang-tidy, cppcheck, shellcheck
 check-unit: ## Unit tests (gcc and clang builds)
 check-kvm: ## Payload guests on /dev/kvm
@@ -115,7 +115,8 @@ check-asan: ## Unit tests and payload guests with ASan and UBSan, and with TSan
 check-cli: ## The mayfly command
 check-conformance: ## The API, against a real monitor
 check-seccomp: ## Every system-call rule is needed
-check-lint check-unit check-kvm check-snapshot check-jailer check-linux check-fuzz check-asan check-cli check-conformance check-seccomp:
+check-sec: ## Attacks on a jailed monitor and its surroundings, as root
+check-lint check-unit check-kvm check-snapshot check-jailer check-linux check-fuzz check-asan check-cli check-conformance check-seccomp check-sec:
 	@tests/run --layer $(@:check-%=%)
 
 .PHONY: bench
