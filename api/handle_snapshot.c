@@ -334,6 +334,8 @@ int controller_restore(struct controller *c, const struct api_snapshot_load *b, 
 	if (b->resume_vm) {
 		machine_resume(c->o.machine);
 		c->state = API_RUNNING;
+	} else if (!o.uffd) { /* a handler need not serve before the guest runs */
+		machine_warm(c->o.machine);
 	}
 	(void)metrics_flush(c->o.metrics);
 	return 0;

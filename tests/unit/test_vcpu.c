@@ -171,6 +171,38 @@ static void end_stops_the_guest_without_the_main_thread(void **state)
 	vcpus_stop(&f.vcpus); /* idempotent */
 }
 
+static uint64_t rip(uint32_t vcpu)
+{
+	struct kvm_regs regs = {0};
+
+	assert_int_equal(ioctl(f.vcpus.vcpu[vcpu].fd, KVM_GET_REGS, &regs), 0);
+	return regs.rip;
+}
+
+static void warm_vcpus_have_not_run_an_instruction(void **state)
+{
+	uint64_t at;
+
+	(void)state;
+	if (f.vcpus.count == 0)
+		skip();
+	assert_int_equal(vcpus_start(&f.vcpus, NULL), 0);
+	vcpus_warm(&f.vcpus);
+	assert_int_equal(rip(0), GUEST_CODE);
+	assert_int_equal(writes(), 0);
+	/* The kick that kept them from it is gone, and works again. */
+	for (int turn = 0; turn < 3; turn++) {
+		at = writes();
+		vcpus_resume(&f.vcpus);
+		wait_writes(at + 3);
+		vcpus_pause(&f.vcpus);
+	}
+	at = writes();
+	vcpus_warm(&f.vcpus); /* once is enough */
+	assert_int_equal(writes(), at);
+	vcpus_stop(&f.vcpus);
+}
+
 static void counters_sum_over_vcpus(void **state)
 {
 	struct vcpu_counters c;
@@ -238,6 +270,7 @@ int main(void)
 		TEST(paused_guest_stands_still_and_resumes),
 		TEST(port_write_under_way_is_completed_before_the_pause),
 		TEST(end_stops_the_guest_without_the_main_thread),
+		TEST(warm_vcpus_have_not_run_an_instruction),
 		TEST(counters_sum_over_vcpus),
 		TEST(saved_state_continues_on_another_vcpu),
 	};

@@ -115,7 +115,7 @@ struct machine {
 	struct kvm_clock_data
 		clock; /* of a snapshot: set when the guest first runs, flags as for KVM */
 	bool clock_waits;
-	bool paused;
+	bool paused, warm;
 	bool seccomp;
 	struct landlock landlock;
 };
@@ -135,6 +135,8 @@ int machine_start(struct machine *m, struct err *e) MUST_USE;
  */
 void machine_pause(struct machine *m);
 void machine_resume(struct machine *m);
+/* After machine_start with m->paused: what a resume can have done for it before (vcpus_warm). */
+void machine_warm(struct machine *m);
 
 /* The device of a class by its id, for updates while the VM runs; or NULL. */
 struct virtio_dev *machine_find_device(struct machine *m, const char *class_name, const char *id);

@@ -3,6 +3,7 @@
 #include "vmm/core/machine.h"
 
 #include "seccomp/seccomp.h"
+#include "vmm/base/check.h"
 #include "vmm/base/log.h"
 
 #include <errno.h>
@@ -107,8 +108,18 @@ void machine_resume(struct machine *m)
 	for (uint32_t i = 0; i < m->io_thread_count; i++)
 		io_thread_resume(m->io_threads[i]);
 	machine_set_clock(m);
-	machine_excuse_pause(m);
+	if (!m->warm)
+		machine_excuse_pause(m);
+	m->warm = false;
 	vcpus_resume(&m->vcpus);
+}
+
+void machine_warm(struct machine *m)
+{
+	CHECK(m->paused);
+	machine_excuse_pause(m); /* the entry writes it into guest memory */
+	vcpus_warm(&m->vcpus);
+	m->warm = true;
 }
 
 struct virtio_dev *machine_find_device(struct machine *m, const char *class_name, const char *id)

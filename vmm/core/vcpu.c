@@ -185,32 +185,65 @@ static void vcpu_run(struct vcpu *c)
 }
 
 /*
- * Waits at the gate. True: run; false: end the thread.
+ * With the kick pending all the time, KVM does all that comes before an entry, and then returns EINTR in place
+ * of entering. (immediate_exit would make it return before.)
+ *
+ * #syscalls:vcpu ioctl:1=KVM_SET_SIGNAL_MASK ioctl:1=KVM_RUN rt_sigprocmask tgkill:2=SIGRTMIN getpid
+ */
+static void vcpu_warm(struct vcpu *c)
+{
+	struct {
+		struct kvm_signal_mask head;
+		uint64_t set;
+	} none = {.head.len = sizeof(none.set)};
+	struct vcpus *v = c->all;
+	sigset_t kick;
+
+	(void)sigemptyset(&kick);
+	(void)sigaddset(&kick, vcpu_kick_signal());
+	(void)pthread_sigmask(SIG_BLOCK, &kick, NULL);
+	(void)pthread_kill(pthread_self(), vcpu_kick_signal());
+	if (ioctl(c->fd, KVM_SET_SIGNAL_MASK, &none) == 0) {
+		if (ioctl(c->fd, KVM_RUN, 0) == 0)
+			vcpu_handle_exit(c);
+		(void)ioctl(c->fd, KVM_SET_SIGNAL_MASK, NULL);
+	}
+	(void)pthread_sigmask(SIG_UNBLOCK, &kick, NULL);
+	c->warm = true;
+	(void)pthread_mutex_lock(&v->lock);
+	v->warm_count++;
+	(void)pthread_cond_broadcast(&v->changed);
+	(void)pthread_mutex_unlock(&v->lock);
+}
+
+/*
+ * Waits at the gate until there is something to do.
  *
  * #syscalls:vcpu futex:1=FUTEX_WAIT_PRIVATE futex:1=FUTEX_WAKE_PRIVATE
  * #syscalls:vcpu futex:1=FUTEX_WAIT_BITSET_PRIVATE|FUTEX_CLOCK_REALTIME
  */
-static bool vcpu_park(struct vcpu *c)
+static enum vcpu_gate vcpu_park(struct vcpu *c)
 {
 	struct vcpus *v = c->all;
-	bool run;
+	enum vcpu_gate gate;
 
 	(void)pthread_mutex_lock(&v->lock);
 	v->parked_count++;
 	(void)pthread_cond_broadcast(&v->changed);
-	while (v->gate == VCPU_GATE_PAUSED)
+	while (v->gate == VCPU_GATE_PAUSED || (v->gate == VCPU_GATE_WARMING && c->warm))
 		(void)pthread_cond_wait(&v->changed, &v->lock);
 	v->parked_count--;
-	run = v->gate == VCPU_GATE_RUNNING;
+	gate = v->gate;
 	/* Cleared under the lock: a pause that comes after this sets it again. */
 	__atomic_store_n(&c->run->immediate_exit, 0, __ATOMIC_RELAXED);
 	(void)pthread_mutex_unlock(&v->lock);
-	return run;
+	return gate;
 }
 
 static void *vcpu_thread(void *arg)
 {
 	struct vcpu *c = arg;
+	enum vcpu_gate gate;
 	struct err e = {0};
 	char name[16];
 
@@ -225,7 +258,11 @@ static void *vcpu_thread(void *arg)
 		c->all->unconfined = true;
 		(void)pthread_mutex_unlock(&c->all->lock);
 	}
-	while (vcpu_park(c)) {
+	while ((gate = vcpu_park(c)) != VCPU_GATE_STOPPED) {
+		if (gate == VCPU_GATE_WARMING) {
+			vcpu_warm(c);
+			continue;
+		}
 		if (c->index == 0)
 			timeline_set(c->all->timeline, TIMELINE_FIRST_INSTRUCTION);
 		vcpu_run(c);
@@ -313,6 +350,17 @@ static void vcpus_kick(struct vcpus *v)
 		__atomic_store_n(&c->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
 		(void)pthread_kill(c->thread, vcpu_kick_signal());
 	}
+}
+
+void vcpus_warm(struct vcpus *v)
+{
+	vcpus_set_gate(v, VCPU_GATE_WARMING);
+	(void)pthread_mutex_lock(&v->lock);
+	while (v->warm_count < v->count)
+		(void)pthread_cond_wait(&v->changed, &v->lock);
+	(void)pthread_mutex_unlock(&v->lock);
+	vcpus_set_gate(v, VCPU_GATE_PAUSED);
+	vcpus_wait_parked(v, v->count);
 }
 
 void vcpus_resume(struct vcpus *v)

@@ -10,7 +10,8 @@
  * middle of, so that its state is whole.
  *
  *	gate      vCPU threads                       next
- *	PAUSED    park, counted in parked_count      RUNNING, STOPPED
+ *	PAUSED    park, counted in parked_count      RUNNING, WARMING, STOPPED
+ *	WARMING   enter KVM once, park               PAUSED
  *	RUNNING   in KVM_RUN or handling an exit     PAUSED, STOPPED
  *	STOPPED   return from their thread function  -
  *
@@ -34,7 +35,7 @@ struct vcpu_counters { /* Firecracker's group "vcpu" */
 	struct latency exit_io_in_agg, exit_io_out_agg, exit_mmio_read_agg, exit_mmio_write_agg;
 };
 
-enum vcpu_gate { VCPU_GATE_PAUSED, VCPU_GATE_RUNNING, VCPU_GATE_STOPPED };
+enum vcpu_gate { VCPU_GATE_PAUSED, VCPU_GATE_WARMING, VCPU_GATE_RUNNING, VCPU_GATE_STOPPED };
 
 struct vcpus;
 
@@ -46,6 +47,7 @@ struct vcpu {
 	uint32_t run_size;
 	pthread_t thread;
 	bool started;
+	bool warm; /* this thread's */
 	struct vcpu_counters counters; /* this thread writes, any thread reads */
 };
 
@@ -58,10 +60,10 @@ struct vcpus {
 	void *end_ctx;                   /* borrowed */
 	bool seccomp;                    /* put filters on */
 	const struct landlock *landlock; /* borrowed, put on before them; or NULL */
-	pthread_mutex_t lock; /* guards gate and parked_count; never taken while the guest runs */
+	pthread_mutex_t lock; /* guards gate and the counts; never taken while the guest runs */
 	pthread_cond_t changed;
 	enum vcpu_gate gate; /* also read without the lock, as a hint */
-	uint32_t parked_count;
+	uint32_t parked_count, warm_count;
 	bool launched;
 	bool unconfined; /* some thread could not put its filter on; under the lock */
 };
@@ -74,6 +76,12 @@ int vcpus_launch(struct vcpus *v, struct err *e) MUST_USE;
 /* Starts them if need be; returns when each has its filter on and is parked. */
 int vcpus_start(struct vcpus *v, struct err *e) MUST_USE;
 
+/*
+ * For started vCPUs that will stand still for a while: each makes its first entry of KVM, up to the guest's
+ * first instruction, and parks. That entry is most of what a resume costs. May touch guest memory (the
+ * page of kvm-clock). Once.
+ */
+void vcpus_warm(struct vcpus *v);
 void vcpus_resume(struct vcpus *v);
 /* Returns when every vCPU is parked with its state complete. */
 void vcpus_pause(struct vcpus *v);
