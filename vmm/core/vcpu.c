@@ -192,10 +192,7 @@ static void vcpu_run(struct vcpu *c)
  */
 static void vcpu_warm(struct vcpu *c)
 {
-	struct {
-		struct kvm_signal_mask head;
-		uint64_t set;
-	} none = {.head.len = sizeof(none.set)};
+	uint32_t none[3] = {sizeof(uint64_t)}; /* struct kvm_signal_mask: its length, no signal */
 	struct vcpus *v = c->all;
 	sigset_t kick;
 
@@ -203,7 +200,7 @@ static void vcpu_warm(struct vcpu *c)
 	(void)sigaddset(&kick, vcpu_kick_signal());
 	(void)pthread_sigmask(SIG_BLOCK, &kick, NULL);
 	(void)pthread_kill(pthread_self(), vcpu_kick_signal());
-	if (ioctl(c->fd, KVM_SET_SIGNAL_MASK, &none) == 0) {
+	if (ioctl(c->fd, KVM_SET_SIGNAL_MASK, none) == 0) {
 		if (ioctl(c->fd, KVM_RUN, 0) == 0)
 			vcpu_handle_exit(c);
 		(void)ioctl(c->fd, KVM_SET_SIGNAL_MASK, NULL);

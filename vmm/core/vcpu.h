@@ -47,7 +47,7 @@ struct vcpu {
 	uint32_t run_size;
 	pthread_t thread;
 	bool started;
-	bool warm; /* this thread's */
+	bool warm;                     /* this thread's */
 	struct vcpu_counters counters; /* this thread writes, any thread reads */
 };
 
