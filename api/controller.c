@@ -18,9 +18,8 @@ int controller_init(struct controller *c, const struct controller_config *o, str
 {
 	int rc;
 
-	memset(c, 0, offsetof(struct controller, parsed)); /* what is parsed clears its own */
 	c->o = *o;
-	vm_config_init(&c->config);
+	vm_config_set_defaults(&c->config);
 	rc = metrics_add_api(o->metrics, &c->counters, e);
 	if (rc == 0)
 		rc = metrics_add_latencies(o->metrics, &c->latencies, e);

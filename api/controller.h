@@ -68,7 +68,7 @@ struct controller {
 	} parsed; /* the body of the request at hand */
 };
 
-/* *c is large: static, or on the heap. Registers the API's counters. */
+/* *c is large, and zeroed storage. Registers the API's counters. */
 int controller_init(
 	struct controller *c, const struct controller_config *o, struct err *e) MUST_USE;
 /* Frees the configuration. A machine that was started is left to the end of the process. */

@@ -64,8 +64,8 @@
 #define RULE(role_, name_, item_, origin_, count_, ...)                                            \
 	{.role = SECCOMP_ROLE_##role_,                                                             \
 		.nr = SCMP_SYS(name_),                                                             \
-		.item = (item_),                                                                   \
-		.origin = (origin_),                                                               \
+		.item = item_,                                                                     \
+		.origin = origin_,                                                                 \
 		.term_count = (count_),                                                            \
 		.terms = {__VA_ARGS__}},
 
@@ -145,8 +145,15 @@ static void gen_load(void)
 	gen_check(gen_rules ? 0 : -ENOMEM, "malloc", "rules");
 	memcpy(gen_rules, rules, sizeof(rules));
 	gen_rules_count = NELEM(rules);
-	for (size_t i = 0; i < gen_rules_count; i++)
-		gen_narrow(&gen_rules[i]);
+	for (size_t i = 0; i < gen_rules_count; i++) {
+		struct seccomp_rule *r = &gen_rules[i];
+
+		/* C lets a string fill its array without a NUL. */
+		gen_check(memchr(r->item, 0, sizeof(r->item)) ? 0 : -ENAMETOOLONG, "rule", "");
+		gen_check(memchr(r->origin, 0, sizeof(r->origin)) ? 0 : -ENAMETOOLONG, "rule",
+			r->item);
+		gen_narrow(r);
+	}
 }
 
 static void gen_add(scmp_filter_ctx ctx, const struct seccomp_rule *r)

@@ -32,8 +32,9 @@ struct seccomp_term {
 struct seccomp_rule {
 	enum seccomp_role role;
 	int nr;
-	const char *item;   /* as written: "ioctl:1=KVM_RUN" */
-	const char *origin; /* the file that declares it */
+	/* Not pointers: a start would have to relocate them, and each process its own copy. */
+	char item[80];   /* as written: "ioctl:1=KVM_RUN" */
+	char origin[48]; /* the file that declares it */
 	unsigned term_count;
 	struct seccomp_term terms[SECCOMP_TERMS_MAX];
 };

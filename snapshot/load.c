@@ -74,7 +74,7 @@ int snapshot_load_open(
 	size_t len = 0;
 	int rc;
 
-	memset(l, 0, sizeof(*l));
+	memset(l, 0, offsetof(struct snapshot_load, reader));
 	l->o = *o;
 	l->uffd = UFFD_NONE;
 	l->gift = FORK_GIFT_NONE;

@@ -34,12 +34,13 @@ struct snapshot_load {
 	struct snapshot_load_options o;
 	char *config;  /* owned text */
 	uint8_t *data; /* owned: the state file */
-	struct snapshot_reader reader;
-	struct snapshot_info info;
-	struct cpuid_table cpuid;
 	struct uffd uffd;
 	uint64_t phase_ns; /* when the present phase began */
 	struct fork_gift gift;
+	/* From here on what opening fills: large, and not cleared before. */
+	struct snapshot_reader reader;
+	struct snapshot_info info;
+	struct cpuid_table cpuid;
 };
 
 /* *l is large: static, or on the heap. -errno: *e, and nothing is to be closed. */

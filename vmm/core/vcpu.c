@@ -49,14 +49,12 @@ static int vcpu_init(
 int vcpus_init(struct vcpus *v, struct kvm_vm *vm, uint32_t count, struct err *e)
 {
 	CHECK(count >= 1 && count <= LAYOUT_VCPUS_MAX);
-	memset(v, 0, sizeof(*v));
-	for (uint32_t i = 0; i < LAYOUT_VCPUS_MAX; i++)
-		v->vcpu[i].fd = -1;
 	(void)pthread_mutex_init(&v->lock, NULL);
 	(void)pthread_cond_init(&v->changed, NULL);
 	v->gate = VCPU_GATE_PAUSED;
-	for (v->count = 0; v->count < count; v->count++) {
-		int rc = vcpu_init(&v->vcpu[v->count], v, vm, v->count, e);
+	while (v->count < count) {
+		uint32_t i = v->count++;
+		int rc = vcpu_init(&v->vcpu[i], v, vm, i, e);
 
 		if (rc < 0) {
 			vcpus_fini(v);
@@ -386,14 +384,14 @@ void vcpus_stop(struct vcpus *v)
 void vcpus_fini(struct vcpus *v)
 {
 	vcpus_stop(v);
-	for (uint32_t i = 0; i < LAYOUT_VCPUS_MAX; i++) {
+	for (uint32_t i = 0; i < v->count; i++) {
 		if (v->vcpu[i].run)
 			(void)munmap(v->vcpu[i].run, v->vcpu[i].run_size);
-		v->vcpu[i].run = NULL;
 		fd_close(&v->vcpu[i].fd);
 	}
 	(void)pthread_mutex_destroy(&v->lock);
 	(void)pthread_cond_destroy(&v->changed);
+	memset(v, 0, offsetof(struct vcpus, vcpu) + v->count * sizeof(v->vcpu[0]));
 }
 
 void vcpus_counters(const struct vcpus *v, struct vcpu_counters *ret)

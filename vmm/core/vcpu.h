@@ -53,7 +53,6 @@ struct vcpu {
 
 struct vcpus {
 	uint32_t count;
-	struct vcpu vcpu[LAYOUT_VCPUS_MAX];
 	const struct bus *ports, *mmio; /* borrowed, frozen */
 	struct timeline *timeline;      /* borrowed */
 	vm_end_fn end;
@@ -66,9 +65,10 @@ struct vcpus {
 	uint32_t parked_count, warm_count;
 	bool launched;
 	bool unconfined; /* some thread could not put its filter on; under the lock */
+	struct vcpu vcpu[LAYOUT_VCPUS_MAX];
 };
 
-/* Creates count vCPUs on vm. Nothing runs. *v's borrowed fields are set by the caller after. */
+/* Creates count vCPUs on vm, in zeroed storage: more of it than they need is not touched. Nothing runs. *v's borrowed fields are set by the caller after. */
 int vcpus_init(struct vcpus *v, struct kvm_vm *vm, uint32_t count, struct err *e) MUST_USE;
 
 /* Starts the threads, which put their filters on and park while the caller goes on. */

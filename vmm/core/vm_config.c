@@ -8,6 +8,11 @@
 void vm_config_init(struct vm_config *c)
 {
 	memset(c, 0, sizeof(*c));
+	vm_config_set_defaults(c);
+}
+
+void vm_config_set_defaults(struct vm_config *c)
+{
 	c->vcpu_count = 1;
 	c->mem_size_mib = 128;
 	c->log_level = LOG_INFO;

@@ -103,6 +103,8 @@ struct vm_config {
 
 /* Firecracker's defaults: 1 vCPU, 128 MiB, log level Info. */
 void vm_config_init(struct vm_config *c);
+/* The same for zeroed storage, which is not touched for more. */
+void vm_config_set_defaults(struct vm_config *c);
 void vm_config_fini(struct vm_config *c);
 
 /*

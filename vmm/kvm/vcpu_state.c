@@ -138,23 +138,20 @@ static int vcpu_load_msrs(int fd, const struct vcpu_state *s, struct err *e)
 	return 0;
 }
 
-int vcpu_state_load(int fd, const struct vcpu_state *s, struct err *e)
+int vcpu_state_load(int fd, struct vcpu_state *s, struct err *e)
 {
-	struct vcpu_state copy = *s; /* the ioctls take non-const pointers */
-	union vcpu_xsave_buf xsave;
 	int rc;
 
-	memcpy(xsave.bytes, s->xsave, sizeof(xsave.bytes));
-	if ((rc = VCPU_IOCTL(fd, KVM_SET_SREGS, &copy.sregs, e)) < 0 ||
-		(rc = VCPU_IOCTL(fd, KVM_SET_REGS, &copy.regs, e)) < 0 ||
+	if ((rc = VCPU_IOCTL(fd, KVM_SET_SREGS, &s->sregs, e)) < 0 ||
+		(rc = VCPU_IOCTL(fd, KVM_SET_REGS, &s->regs, e)) < 0 ||
 		/* A CPU without XSAVE has no XCRs, and KVM refuses to set none. */
-		(rc = copy.xcrs.nr_xcrs ? VCPU_IOCTL(fd, KVM_SET_XCRS, &copy.xcrs, e) : 0) < 0 ||
-		(rc = VCPU_IOCTL(fd, KVM_SET_XSAVE, &xsave, e)) < 0 ||
-		(rc = VCPU_IOCTL(fd, KVM_SET_DEBUGREGS, &copy.debugregs, e)) < 0 ||
-		(rc = VCPU_IOCTL(fd, KVM_SET_LAPIC, &copy.lapic, e)) < 0 ||
+		(rc = s->xcrs.nr_xcrs ? VCPU_IOCTL(fd, KVM_SET_XCRS, &s->xcrs, e) : 0) < 0 ||
+		(rc = VCPU_IOCTL(fd, KVM_SET_XSAVE, s->xsave, e)) < 0 ||
+		(rc = VCPU_IOCTL(fd, KVM_SET_DEBUGREGS, &s->debugregs, e)) < 0 ||
+		(rc = VCPU_IOCTL(fd, KVM_SET_LAPIC, &s->lapic, e)) < 0 ||
 		(rc = vcpu_load_msrs(fd, s, e)) < 0 ||
-		(rc = VCPU_IOCTL(fd, KVM_SET_VCPU_EVENTS, &copy.events, e)) < 0 ||
-		(rc = VCPU_IOCTL(fd, KVM_SET_MP_STATE, &copy.mp_state, e)) < 0)
+		(rc = VCPU_IOCTL(fd, KVM_SET_VCPU_EVENTS, &s->events, e)) < 0 ||
+		(rc = VCPU_IOCTL(fd, KVM_SET_MP_STATE, &s->mp_state, e)) < 0)
 		return rc;
 	return 0;
 }

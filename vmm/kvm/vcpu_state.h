@@ -49,4 +49,4 @@ int vcpu_state_save(int vcpu_fd, uint32_t xsave_size, const uint32_t *msr_indice
  * XCRs before XSAVE, sregs (APIC base) before LAPIC, LAPIC before the TSC deadline MSR, events
  * and MP state last.
  */
-int vcpu_state_load(int vcpu_fd, const struct vcpu_state *s, struct err *e) MUST_USE;
+int vcpu_state_load(int vcpu_fd, struct vcpu_state *s, struct err *e) MUST_USE;

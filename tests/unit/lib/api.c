@@ -31,6 +31,7 @@ struct controller *api_init(void)
 	struct err e = {0};
 
 	log_configure(&quiet);
+	memset(&controller, 0, sizeof(controller));
 	memset(&machine, 0, sizeof(machine));
 	machine.control = &loop;
 	metrics_init(&metrics);
