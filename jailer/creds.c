@@ -13,12 +13,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/keyctl.h>
 #include <linux/securebits.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 static int creds_limit_one(int which, const char *name, uint64_t value, bool asked, struct err *e)
 {
@@ -60,7 +63,7 @@ static int creds_write(const struct jail *j, const char *file, const char *text,
 }
 
 /* A namespace in which no user but ours exists; made by that user, so it owns nothing of the host. */
-static int creds_user_ns(const struct jail *j, struct err *e)
+static int creds_user_ns(struct jail *j, struct err *e)
 {
 	char text[64];
 	int rc;
@@ -76,6 +79,15 @@ static int creds_user_ns(const struct jail *j, struct err *e)
 		rc = creds_write(j, "uid_map", text, e);
 	(void)snprintf(text, sizeof(text), "%u %u 1\n", j->opt.gid, j->opt.gid);
 	return rc < 0 ? rc : creds_write(j, "gid_map", text, e);
+}
+
+/* Not the starter's session keyring, which an exec and a change of the user keep, with its keys. */
+static int creds_session(struct err *e)
+{
+	if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL, 0, 0, 0) < 0 &&
+		errno != ENOSYS && errno != EPERM) /* where none may be used, none can be read */
+		return err_set_os(e, -errno, "Failed to join a new session keyring");
+	return 0;
 }
 
 static int creds_caps(struct err *e, capng_select_t which)
@@ -138,6 +150,10 @@ int creds_drop(struct jail *j, struct err *e)
 	rc = creds_bounding(e);
 	if (rc < 0)
 		return rc;
+	/* As root, whose quota of keys it counts for. */
+	rc = creds_session(e);
+	if (rc < 0 || (!j->opt.new_user_ns && (rc = ns_enter_root(j, e)) < 0))
+		return rc;
 	if (setgroups(0, NULL) < 0)
 		return err_set_os(e, -errno, "Failed to leave the supplementary groups");
 	if (setresgid(j->opt.gid, j->opt.gid, j->opt.gid) < 0)
@@ -146,6 +162,8 @@ int creds_drop(struct jail *j, struct err *e)
 		return err_set_os(e, -errno, "Failed to become user %u", j->opt.uid);
 	if (j->opt.new_user_ns) {
 		rc = creds_user_ns(j, e);
+		if (rc == 0)
+			rc = ns_enter_root(j, e); /* from there none could be made */
 		if (rc == 0)
 			rc = creds_bounding(e);
 		if (rc < 0)

@@ -80,6 +80,12 @@ void proc_undo(struct jail *j);
 int creds_drop(struct jail *j, struct err *e) MUST_USE;
 int exec_run(struct jail *j, struct err *e) MUST_USE;
 
+/*
+ * Makes the jail's root the process's: one folder below that of its namespace, because whoever is there
+ * can make no user namespace, in which it would hold every capability. CAP_SYS_CHROOT is needed.
+ */
+int ns_enter_root(struct jail *j, struct err *e) MUST_USE;
+
 /* Writes j->record into the jail's file. */
 int tree_save(struct jail *j, struct err *e) MUST_USE;
 

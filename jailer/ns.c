@@ -24,13 +24,11 @@ int ns_join_net(struct jail *j, struct err *e)
 	return 0;
 }
 
-/* The jail's root, in our own mount namespace, found again; it must be the folder that we made. */
-static int ns_reopen_root(const struct jail *j, struct err *e)
+/* The jail's root below here; it must be the folder that we made. */
+static int ns_reopen_root(const struct jail *j, int here, struct err *e)
 {
 	CLEANUP_FD
-	int here = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	CLEANUP_FD
-	int root = here < 0 ? -errno : path_open(here, "root", O_PATH | O_DIRECTORY, 0);
+	int root = path_open(here, "root", O_PATH | O_DIRECTORY, 0);
 	struct stat a, b;
 
 	if (root < 0)
@@ -42,27 +40,59 @@ static int ns_reopen_root(const struct jail *j, struct err *e)
 	return fd_take(&root);
 }
 
-/* Binds the root onto itself, with what is mounted in it, and makes that the working directory. */
-static int ns_bind_root(struct jail *j, struct err *e)
+/* A copy of the mount that a folder is on, from there on; its descriptor. */
+static int ns_copy(int fd, unsigned flags, struct err *e)
 {
-	CLEANUP_FD
-	int root = ns_reopen_root(j, e);
-	CLEANUP_FD
-	int tree = -1;
+	int tree = open_tree(fd, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | flags);
 
-	if (root < 0)
-		return root;
-	tree = open_tree(
-		root, "", AT_EMPTY_PATH | AT_RECURSIVE | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
-	if (tree < 0 || move_mount(tree, "", root, "",
-				MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
+	return tree < 0 ? err_set_os(e, -errno, "Failed to bind mount the jail root directory")
+			: tree;
+}
+
+/* Puts it in the place of the folder there, and makes it the working directory. */
+static int ns_attach(int tree, int at, const char *name, unsigned long flags, struct err *e)
+{
+	if (move_mount(tree, "", at, name,
+		    MOVE_MOUNT_F_EMPTY_PATH | (*name ? 0 : MOVE_MOUNT_T_EMPTY_PATH)) < 0)
 		return err_set_os(e, -errno, "Failed to bind mount the jail root directory");
 	if (fchdir(tree) < 0)
 		return err_set_os(e, -errno, "Failed to chdir into chroot directory");
-	/* Its nodes must open even if the file system says nodev; nothing in it may be set-uid. */
-	if (mount(NULL, ".", NULL, MS_REMOUNT | MS_BIND | MS_NOSUID, NULL) < 0)
+	if (mount(NULL, ".", NULL, MS_REMOUNT | MS_BIND | flags, NULL) < 0)
 		return err_set_os(e, -errno, "Failed to remount the jail root directory");
 	return 0;
+}
+
+/*
+ * The root of the namespace is the folder around the jail's root, empty but for that and our record, and
+ * for reading only; the jail's root, with what is mounted in it, is mounted in there. The monitor will be
+ * one folder down (ns_enter_root). The working directory becomes the outer one.
+ */
+static int ns_bind_root(struct jail *j, struct err *e)
+{
+	CLEANUP_FD
+	int here = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC); /* in our own mount namespace */
+	CLEANUP_FD
+	int root = -1, outer = -1, inner = -1;
+	int rc;
+
+	if (here < 0)
+		return err_set_os(e, -errno, "Failed to open %s", j->opt.id);
+	root = ns_reopen_root(j, here, e);
+	if (root < 0)
+		return root;
+	inner = ns_copy(root, AT_RECURSIVE, e);
+	if (inner < 0)
+		return inner;
+	outer = ns_copy(here, 0, e);
+	if (outer < 0)
+		return outer;
+	rc = ns_attach(outer, here, "", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, e);
+	/* Its nodes must open even if the file system says nodev; nothing in it may be set-uid. */
+	if (rc == 0)
+		rc = ns_attach(inner, outer, "root", MS_NOSUID, e);
+	if (rc == 0 && fchdir(outer) < 0)
+		rc = err_set_os(e, -errno, "Failed to chdir into chroot directory");
+	return rc;
 }
 
 int ns_pivot(struct jail *j, struct err *e)
@@ -91,6 +121,13 @@ int ns_pivot(struct jail *j, struct err *e)
 	if (chdir("/") < 0)
 		return err_set_os(e, -errno, "Failed to chdir into the jail root");
 	fd_close(&j->root_fd);
-	j->root_fd = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	j->root_fd = open("/root", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	return j->root_fd < 0 ? err_set_os(e, -errno, "Failed to open the jail root") : 0;
+}
+
+int ns_enter_root(struct jail *j, struct err *e)
+{
+	if (fchdir(j->root_fd) < 0 || chroot(".") < 0)
+		return err_set_os(e, -errno, "Failed to chroot into the jail root");
+	return 0;
 }

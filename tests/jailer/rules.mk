@@ -5,7 +5,7 @@
 JAILER_PROBE := $(B)/jailer/probe
 JAILER_FAULT := $(B)/jailer/mayfly-jailer
 JAILER_WRAP  := open openat open64 openat64 mkdirat mknodat unlinkat fchown fchmod fchownat fstat fstatat flock pwrite \
-	write read copy_file_range setrlimit getrlimit unshare setns mount open_tree move_mount fchdir chdir \
+	write read copy_file_range setrlimit getrlimit unshare setns mount open_tree move_mount fchdir chdir chroot \
 	umount2 sethostname syscall fork setsid dup2 pipe2 prctl setgroups setresuid setresgid getresuid \
 	getresgid execve close_range capng_apply waitpid calloc
 

@@ -1,5 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-# For the attacks.
+# For the attacks: a monitor that misbehaves (inside.h), and what it attacks.
+
+SEC_INSIDE := $(B)/sec/mayfly-vmm
+SEC_VICTIM := $(B)/sec/victim
+SEC_INSIDE_OBJS := $(patsubst %.c,$(B)/o/%.o,$(wildcard tests/sec/inside*.c))
 
 .PHONY: sec-tests
-sec-tests:
+sec-tests: $(SEC_INSIDE) $(SEC_VICTIM)
+
+$(SEC_INSIDE): $(VMM_OBJS) $(SEC_INSIDE_OBJS) $(LIB) tests/sec/rules.mk
+	@echo "  LD    $@"
+	@mkdir -p $(@D)
+	@$(CC) $(LDFLAGS) $(STATIC) -o $@ $(VMM_OBJS) $(SEC_INSIDE_OBJS) $(LIB) -Wl,--wrap=seccomp_install $(VMM_LIBS)
+
+$(SEC_VICTIM): tests/sec/victim.c tests/sec/rules.mk
+	@echo "  CC    $@"
+	@mkdir -p $(@D)
+	@$(CC) -std=c11 -D_GNU_SOURCE -O2 -fno-common $(WARN) -static -o $@ $<
