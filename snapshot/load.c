@@ -81,7 +81,7 @@ int snapshot_load_open(
 	load_phase(l, NULL);
 	if (o->fork_path)
 		return load_open_fork(l, e);
-	rc = io_read_file(o->state_path, SNAPSHOT_FILE_MAX, &data, &len, e);
+	rc = io_read_image(o->state_path, SNAPSHOT_FILE_MAX, &data, &len, e);
 	if (rc < 0)
 		return err_wrap(e, "Failed to get snapshot state from file");
 	l->data = (uint8_t *)data;
@@ -148,15 +148,15 @@ static int source_memory(void *ctx, struct machine *m, struct gmem_config *c, st
 			"backend");
 	if (l->o.fork_path)
 		return 0;
-	c->file_fd = passed_fd_or_file(l->o.mem_path, O_RDONLY | O_CLOEXEC, e);
-	if (c->file_fd >= 0)
+	rc = c->file_fd = io_open_image(l->o.mem_path, e);
+	if (rc >= 0)
 		return 0;
-	if (passed_fd_is(l->o.mem_path))
+	if (passed_fd_is(l->o.mem_path) || rc == -EINVAL)
 		return err_wrap(e, "Failed to load guest memory");
-	return err_set(e, -errno,
+	return err_set(e, rc,
 		"Failed to load guest memory: Error creating guest memory from file: Failed to "
 		"load guest memory: %s (os error %d): %s",
-		strerrordesc_np(errno), errno, l->o.mem_path);
+		strerrordesc_np(-rc), -rc, l->o.mem_path);
 }
 
 /* The regions follow from the size; a layout of another version would be another machine. */

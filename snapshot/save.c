@@ -35,7 +35,7 @@ static void save_memory_close(struct save_memory *s)
 static int save_open_base(const struct machine *m, const char *path)
 {
 	CLEANUP_FD
-	int fd = open(path, O_RDWR | O_CLOEXEC);
+	int fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
 	struct stat st;
 
 	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) ||

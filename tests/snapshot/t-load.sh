@@ -78,6 +78,29 @@ t_prefetch() {
 	finish g
 }
 
+t_what_is_no_file_is_refused_at_once() {
+	local what
+	take
+	mkfifo fifo
+	for what in fifo . /dev/null; do
+		launch b
+		bad 'neither a regular file nor' b PUT /snapshot/load \
+			'{"snapshot_path":"'$what'","mem_file_path":"m"}'
+		ends b 1
+		launch c
+		bad 'neither a regular file nor' c PUT /snapshot/load \
+			'{"snapshot_path":"s","mem_file_path":"'$what'"}'
+		ends c 1
+	done
+	launch d
+	# A kernel that was a file when it was named.
+	cp "$payloads/snap_chain.elf" k
+	ok d PUT /boot-source '{"kernel_image_path":"'$PWD/k'"}'
+	mv fifo k
+	bad 'neither a regular file nor' d PUT /actions '{"action_type":"InstanceStart"}'
+	end d
+}
+
 t_prefetch_refuses() {
 	local file
 	take

@@ -176,6 +176,9 @@ static void read_file_reads_what_has_no_size_and_names_what_fails(void **state)
 		e.msg, "cannot open /nonexistent: No such file or directory (os error 2)");
 	assert_int_equal(io_read_file("/tmp", 16, &text, &len, &e), -EISDIR);
 	assert_non_null(strstr(e.msg, "cannot read /tmp"));
+	assert_int_equal(io_read_image("/tmp", 16, &text, &len, &e), -EINVAL);
+	assert_int_equal(io_read_image("/dev/zero", 16, &text, &len, &e), -EINVAL);
+	assert_int_equal(io_read_image("/nonexistent", 16, &text, &len, &e), -ENOENT);
 }
 
 static void pread_is_whole_or_an_error(void **state)

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* #syscalls:main pread64 */
@@ -48,16 +49,35 @@ int io_write_full(int fd, const void *buf, size_t len)
 	return 0;
 }
 
-int io_read_file(const char *path, size_t max, char **ret_buf, size_t *ret_len, struct err *e)
+static int io_open(const char *path, int flags, struct err *e)
+{
+	int fd = passed_fd_or_file(path, O_RDONLY | O_CLOEXEC | flags, e);
+
+	return fd < 0 && !passed_fd_is(path) ? err_set_os(e, fd, "cannot open %s", path) : fd;
+}
+
+int io_open_image(const char *path, struct err *e)
 {
 	CLEANUP_FD
-	int fd = passed_fd_or_file(path, O_RDONLY | O_CLOEXEC, e);
+	int fd = io_open(path, O_NONBLOCK | O_NOCTTY, e);
+	struct stat st;
+
+	if (fd < 0)
+		return fd;
+	if (fstat(fd, &st) < 0)
+		return err_set_os(e, -errno, "cannot read %s", path);
+	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
+		return err_set(e, -EINVAL, "%s is neither a regular file nor a block device", path);
+	return fd_take(&fd);
+}
+
+static int io_read_all(
+	int fd, const char *path, size_t max, char **ret_buf, size_t *ret_len, struct err *e)
+{
 	CLEANUP_FREE
 	char *buf = NULL;
 	size_t len = 0, room = 0;
 
-	if (fd < 0)
-		return passed_fd_is(path) ? fd : err_set_os(e, fd, "cannot open %s", path);
 	if (passed_fd_is(path))
 		(void)lseek(fd, 0, SEEK_SET); /* a duplicate shares the position */
 	for (;;) {
@@ -90,4 +110,20 @@ int io_read_file(const char *path, size_t max, char **ret_buf, size_t *ret_len, 
 	*ret_buf = buf;
 	buf = NULL;
 	return 0;
+}
+
+int io_read_file(const char *path, size_t max, char **ret_buf, size_t *ret_len, struct err *e)
+{
+	CLEANUP_FD
+	int fd = io_open(path, 0, e);
+
+	return fd < 0 ? fd : io_read_all(fd, path, max, ret_buf, ret_len, e);
+}
+
+int io_read_image(const char *path, size_t max, char **ret_buf, size_t *ret_len, struct err *e)
+{
+	CLEANUP_FD
+	int fd = io_open_image(path, e);
+
+	return fd < 0 ? fd : io_read_all(fd, path, max, ret_buf, ret_len, e);
 }

@@ -18,3 +18,12 @@ int io_write_full(int fd, const void *buf, size_t len) MUST_USE;
  */
 int io_read_file(
 	const char *path, size_t max, char **ret_buf, size_t *ret_len, struct err *e) MUST_USE;
+
+/*
+ * Opens, for reading, a regular file or block device. Never waits: a path of the API may have become a FIFO.
+ * The descriptor, the caller's, or -errno (-EINVAL: something else) with a message that names the path.
+ */
+int io_open_image(const char *path, struct err *e) MUST_USE;
+/* As io_read_file, of what io_open_image takes. */
+int io_read_image(
+	const char *path, size_t max, char **ret_buf, size_t *ret_len, struct err *e) MUST_USE;

@@ -4,7 +4,7 @@
 
 #include "vmm/base/cleanup.h"
 #include "vmm/base/log.h"
-#include "vmm/base/passed_fd.h"
+#include "vmm/base/io.h"
 #include "vmm/boot/acpi.h"
 #include "vmm/boot/boot.h"
 #include "vmm/core/cmdline.h"
@@ -17,13 +17,9 @@
 
 static int machine_open(const char *path, const char *field, struct err *e)
 {
-	int fd = passed_fd_or_file(path, O_RDONLY | O_CLOEXEC, e);
+	int fd = io_open_image(path, e);
 
-	if (fd >= 0)
-		return fd;
-	return passed_fd_is(path)
-		       ? err_wrap(e, "boot-source.%s", field)
-		       : err_set_os(e, fd, "boot-source.%s: cannot open %s", field, path);
+	return fd < 0 ? err_wrap(e, "boot-source.%s", field) : fd;
 }
 
 static int machine_load_kernel(struct machine *m, struct boot_entry *ret_entry, struct err *e)

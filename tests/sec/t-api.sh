@@ -1,0 +1,68 @@
+# shellcheck shell=bash disable=SC2154,SC2034
+# SPDX-License-Identifier: Apache-2.0
+# A client of a jailed monitor's API that owns a folder in the jail, and exchanges files there between
+# the monitor's look at them and their use.
+
+# swapped_jail: a jailed monitor without a VM; in its folder /files, `good` takes turns with all that
+# is no good. The canary lies outside.
+swapped_jail() {
+	local exec=$vmm at
+	root=base/mayfly-vmm/a/root
+	at=$root/files
+	mkdir -p "$at"
+	echo canary >canary
+	chmod 666 canary
+	cp "$payloads/serial.elf" "$at/good"
+	ln -s "$PWD/canary" "$at/link"
+	ln -s ../../../../../../../../../../../.."$PWD"/canary "$at/dots"
+	mkfifo "$at/fifo"
+	mkdir "$at/folder"
+	truncate -s 100 "$at/short"
+	chown -Rh "$UID_OF_JAIL:$GID_OF_JAIL" "$at"
+	jail a -- --api-sock /run/api.socket --level Off
+	until_true test -S "$root/run/api.socket"
+	(cd "$at" && exec "$top/build/sec/swap" good link dots fifo folder short) 2>swap.err &
+	swap=$!
+	echo "$swap" >>pids
+}
+
+# swapped REQUEST: two hundred times; each has an answer, some are refused, and nothing outside is touched.
+swapped() {
+	local before
+	swapped_jail
+	before=$(stat -c '%s %Y %Z %i' canary)
+	for _ in $(seq 200); do printf '%s\n' "$1"; done |
+		timeout 60 "$client" talk "$root/run/api.socket" >answers || fail "no answer: $(tail -n 1 answers)"
+	equal "$(wc -l <answers)" 200
+	grep -q '^400' answers || fail "never was another file in the place"
+	alive "$swap" || fail "the swapping ended: $(cat swap.err)"
+	alive "$pid" || fail "the monitor is gone: $(cat a.err)"
+	equal "$(printf 'GET /\n' | "$client" talk "$root/run/api.socket" | cut -c1-3)" 200
+	equal "$(stat -c '%s %Y %Z %i' canary) $(cat canary)" "$before canary"
+	row "$2" 2 "each of 200 requests is answered, the file outside is untouched, the monitor lives"
+}
+
+t_swapped_drive() {
+	swapped 'PUT /drives/d {"drive_id":"d","path_on_host":"/files/good","is_root_device":false}' \
+		"API client exchanges a drive's file with links out of the jail, a FIFO, a folder and a short file"
+}
+
+t_swapped_kernel() {
+	swapped 'PUT /boot-source {"kernel_image_path":"/files/good"}' \
+		"API client exchanges the kernel's file with links out of the jail, a FIFO, a folder and a short file"
+}
+
+t_links_out_of_the_jail_lead_nowhere() {
+	local to
+	swapped_jail
+	kill "$swap"
+	finished "$swap" || true
+	for to in /files/link /files/dots; do
+		printf '%s\n' 'PUT /drives/d {"drive_id":"d","path_on_host":"'$to'","is_root_device":false}' \
+			'PUT /boot-source {"kernel_image_path":"'$to'"}' 'PUT /logger {"log_path":"'$to'"}' \
+			'PUT /metrics {"metrics_path":"'$to'"}'
+	done | "$client" talk "$root/run/api.socket" >answers
+	equal "$(grep -c '^400' answers)" 8
+	equal "$(cat canary)" canary
+	row "API client names links out of the jail as drive, kernel, log and metrics file" 5 "refused, the file outside is untouched"
+}
