@@ -149,8 +149,17 @@ t_fields_of_a_fork() {
 		{"socket_path":"f","children":"2"}|invalid type
 		{"socket_path":"f","timeout_ms":0}|timeout_ms
 		{"socket_path":"f","x":1}|unknown field `x`
+		{"socket_path":"f","drive_clones":{}}|invalid type
+		{"socket_path":"f","drive_clones":[7]}|drive_clones
+		{"socket_path":"f","drive_clones":[{"path":"p"}]}|missing field `drive_id`
+		{"socket_path":"f","drive_clones":[{"drive_id":"d"}]}|missing field `path`
+		{"socket_path":"f","drive_clones":[{"drive_id":"d","path":""}]}|path
+		{"socket_path":"f","drive_clones":[{"drive_id":"d","path":"p","x":1}]}|unknown field `x`
+		{"socket_path":"f","drive_clones":[{"drive_id":"none","path":"p"}]}|drive_clones[0]: there is no drive none
 	ROWS
-	[ ! -e f ]
+	body='{"socket_path":"f","drive_clones":['$(printf '{"drive_id":"d","path":"p"},%.0s' $(seq 200))
+	bad 'drive_clones' PUT /snapshot/fork "${body%,}]}"
+	[ ! -e f ] && [ ! -e p ]
 	ok PUT /snapshot/fork '{"socket_path":"f","children":1,"timeout_ms":300}'
 	[ "$(stat -c '%F %a' f)" = "socket 600" ]
 	ok GET /
