@@ -7,7 +7,7 @@
  *	FAULT_NAME=CALL every call of that name does
  *	FAULT_KILL=N    the process is killed before it (FAULT_AFTER=1: after it)
  *	FAULT_KILL_ALL=1    and so is the undoer, before that
- *	FAULT_LOG=FILE  a line with its name is written there
+ *	FAULT_LOG=FILE  its name is written there, and NULs behind it
  *
  * Past the last call nothing happens and the monitor runs: then the test has seen them all.
  */
@@ -32,11 +32,18 @@ static struct fault {
 	unsigned seen, fail, kill;
 	bool after, all;
 	pid_t undoer;
-	char name[32], log[256];
+	char name[32];
 } * fault;
+
+#define FAULT_LOG_SIZE 64
+static char
+	*fault_log; /* a mapping: no path leads out of the jail, and no descriptor is left open */
 
 static bool fault_off;    /* in the undoer */
 static unsigned fault_at; /* the number of the call that this process is in */
+
+/* NOLINTBEGIN(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp) the linker's --wrap wants these names */
+int __real_openat(int dir, const char *path, int flags, ...);
 
 __attribute__((constructor)) static void fault_init(void)
 {
@@ -55,12 +62,17 @@ __attribute__((constructor)) static void fault_init(void)
 	fault->after = getenv("FAULT_AFTER") != NULL;
 	fault->all = getenv("FAULT_KILL_ALL") != NULL;
 	n = getenv("FAULT_LOG");
-	(void)snprintf(fault->log, sizeof(fault->log), "%s", n ? n : "");
-}
+	if (n) {
+		int fd = __real_openat(AT_FDCWD, n, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
 
-/* NOLINTBEGIN(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp) the linker's --wrap wants these names */
-int __real_openat(int dir, const char *path, int flags, ...);
-ssize_t __real_write(int fd, const void *buf, size_t len);
+		if (fd < 0 || ftruncate(fd, FAULT_LOG_SIZE) < 0)
+			abort();
+		fault_log = mmap(NULL, FAULT_LOG_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+		if (fault_log == MAP_FAILED)
+			abort();
+		(void)close(fd);
+	}
+}
 
 static void fault_die(void)
 {
@@ -80,13 +92,8 @@ static bool fault_hit(const char *name, bool before)
 	if (before)
 		fault_at = ++fault->seen;
 	at = fault_at;
-	if (before && (at == fault->fail || at == fault->kill) && fault->log[0]) {
-		int fd = __real_openat(AT_FDCWD, fault->log, O_WRONLY | O_CREAT | O_APPEND, 0644);
-
-		(void)!__real_write(fd, name, strlen(name));
-		(void)!__real_write(fd, "\n", 1);
-		(void)close(fd);
-	}
+	if (before && (at == fault->fail || at == fault->kill) && fault_log)
+		(void)snprintf(fault_log, FAULT_LOG_SIZE, "%s", name);
 	if (at == fault->kill && before == !fault->after)
 		fault_die();
 	if (!before || (at != fault->fail && strcmp(name, fault->name) != 0))

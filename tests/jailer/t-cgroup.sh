@@ -159,5 +159,5 @@ t2_no_room_for_a_child_is_said() {
 
 # A sample: an emulated CPU is slow. Each single call has its turn on cgroup version 1.
 t2_calls_that_fail_leave_no_cgroup() {
-	step=4 fail_each --cgroup-version 2 --parent-cgroup "$parent/b" --cgroup pids.max=9 --cgroup memory.max=64M
+	step=12 fail_each --cgroup-version 2 --parent-cgroup "$parent/b" --cgroup pids.max=9 --cgroup memory.max=64M
 }

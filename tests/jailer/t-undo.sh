@@ -21,6 +21,10 @@ runs() {
 	until_true gone "$vm"
 }
 
+# call: the name of the call that failed or at which the process was killed. called: there was one.
+call() { tr -d '\0' <call; }
+called() { [ -s call ] && [ -n "$(call)" ]; }
+
 # fail_each ARG...: every call that the jailer makes, or one in $step of them, fails once, each in a run of its own.
 fail_each() {
 	local n=0 status with=$tests/mayfly-jailer seen=0
@@ -36,14 +40,19 @@ fail_each() {
 			cleanup a
 		elif [ "$status" = 1 ]; then
 			seen=$((seen + 1))
-			[ "$(wc -l <a.err)" -ge 1 ] || fail "call $n ($(cat call)): no message"
+			[ "$(wc -l <a.err)" -ge 1 ] || fail "call $n ($(call)): no message"
+			# That nobody could tell how it went is said, and what to do.
+			if grep -q 'run mayfly-jailer --cleanup a$' a.err; then
+				until_true runs
+				cleanup a
+			fi
 		else
-			fail "call $n ($(cat call)): status $status"
+			fail "call $n ($(call)): status $status"
 		fi
-		same_world || fail "call $n ($(cat call)) left, with $(cat a.err): $(diff before after)"
-		[ -e call ] || break
+		same_world || fail "call $n ($(call)) left, with $(cat a.err): $(diff before after)"
+		called || break
 	done
-	[ ! -e call ] || fail "never through"
+	! called || fail "never through"
 	echo "$n calls, $seen failures"
 	[ "$seen" -gt $((60 / ${step:-1})) ]
 }
@@ -51,6 +60,58 @@ fail_each() {
 t_every_call_that_fails_leaves_nothing() {
 	fail_each --parent-cgroup "$parent/b" --cgroup pids.max=9 --cgroup cpuset.cpus=0 --new-user-ns
 }
+
+# kill_each FIRST JUDGE: the process is killed at every fourth call, from FIRST on; what it then looks like is up
+# to JUDGE.
+kill_each() {
+	local first=$1 judge=$2 n with=$tests/mayfly-jailer killed=0
+	shift 2
+	mkdir -p base
+	world >before
+	for n in $(seq "$first" 4 1000); do
+		rm -f call
+		FAULT_KILL=$n FAULT_LOG=$PWD/call jail a --parent-cgroup "$parent/b" --cgroup pids.max=9 "$@"
+		until_true eval "called || test -e base/probe/a/root/told"
+		called || break
+		# There is no "after" where the monitor runs.
+		[ -z "${FAULT_AFTER:-}" ] || [ "$(call)" != execve ] || break
+		until_true gone "$pid"
+		wait "$pid" 2>/dev/null || true
+		killed=$((killed + 1))
+		"$judge" "$n"
+	done
+	until_true runs
+	cleanup a
+	same_world || fail "$(diff before after)"
+	echo "$killed kills"
+	[ "$killed" -gt 40 ]
+}
+
+# The undoer is alone now, and takes its time. At the exec itself it takes the monitor for started.
+undone() {
+	if [ "$(call)" = execve ]; then cleanup a; fi
+	for _ in $(seq 500); do
+		! same_world || return 0
+		sleep 0.02
+	done
+	fail "killed at call $1 ($(call)): left $(diff before after)"
+}
+
+# Nobody is there to undo.
+cleaned() {
+	cleanup a || fail "killed at call $1 ($(call)): cleanup fails"
+	cleanup a
+	for _ in $(seq 500); do
+		! same_world || return 0
+		sleep 0.02
+	done
+	fail "killed at call $1 ($(call)): cleanup left $(diff before after)"
+}
+
+t_killed_before_a_call_leaves_nothing() { kill_each 1 undone; }
+t_killed_after_a_call_leaves_nothing() { FAULT_AFTER=1 kill_each 2 undone; }
+t_killed_with_the_undoer_is_cleaned_up() { FAULT_KILL_ALL=1 kill_each 3 cleaned; }
+t_killed_after_with_the_undoer_is_cleaned_up() { FAULT_AFTER=1 FAULT_KILL_ALL=1 kill_each 4 cleaned; }
 
 t_undo_leaves_what_was_there() {
 	mkdir -p base/probe/a/root/dev
