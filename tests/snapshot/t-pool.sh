@@ -264,7 +264,7 @@ t_pool_gives_disks_and_sockets_of_their_own() {
 	n=0
 	"$mayfly" pool serve -s p --state s --memory m --vmm "$vmm" 2>err || n=$?
 	[ "$n" = 2 ] && grep -q 'writable drive d cannot be shared.*--drive d=PATTERN' err || fail "$n: $(cat err)"
-	for i in 0 1 2; do truncate -s 1M "disk.$i"; done
+	for i in 0 1 2; do cp disk "disk.$i"; done
 	serve --size 2 --max 3 --drive 'd=disk.{slot}'
 	until_is ready 2
 	take_one
