@@ -46,6 +46,8 @@ struct machine_virtio {
 		struct machine_virtio *owner;
 		uint16_t queue;
 		uint16_t slow_count; /* kicks that came by an exit: see machine_on_kick */
+		bool fast;           /* has its ioeventfd, or cannot have one */
+		uint64_t first_ns;   /* CLOCK_MONOTONIC of the first of them */
 		gpa_t notify;        /* its doorbell */
 		struct loop_source source;
 	} kicks[VIRTIO_QUEUES_MAX];

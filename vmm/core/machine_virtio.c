@@ -6,18 +6,31 @@
 #include "virtio/net.h"
 #include "virtio/rng.h"
 #include "virtio/vsock.h"
+#include "vmm/base/clock.h"
 #include "vmm/base/log.h"
 #include "vmm/core/metrics_sources.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
-#define MACHINE_SLOW_KICKS 64
+/* A queue is in lasting use with this many kicks, or with one that comes so long after its first. */
+#define MACHINE_SLOW_KICKS_MAX 64
+#define MACHINE_SLOW_NS_MAX    (100 * CLOCK_NS_PER_MS)
+
+static bool machine_kick_lasts(struct machine_kick *k)
+{
+	uint64_t now = clock_mono_ns();
+
+	if (k->slow_count++ == 0)
+		k->first_ns = now;
+	return k->slow_count == MACHINE_SLOW_KICKS_MAX || now - k->first_ns >= MACHINE_SLOW_NS_MAX;
+}
 
 /*
- * A queue gets its ioeventfd when it has proved busy; until then its kicks come by an exit of the vCPU,
+ * A queue gets its ioeventfd once it is in lasting use; until then its kicks come by an exit of the vCPU,
  * some microseconds slower each. A VM that ends soon after an ioeventfd was made waits for a grace
- * period of the kernel, some 15 ms: more than a short-lived VM takes in all. Also on I/O threads.
+ * period of the kernel, some 15 ms: more than a short-lived VM takes in all, and a sixth of the age
+ * that a VM with an ioeventfd has. Also on I/O threads.
  */
 static void machine_on_kick(void *ctx, uint32_t events)
 {
@@ -25,10 +38,12 @@ static void machine_on_kick(void *ctx, uint32_t events)
 	struct err e = {0};
 
 	(void)events;
-	if (k->slow_count < MACHINE_SLOW_KICKS && ++k->slow_count == MACHINE_SLOW_KICKS &&
-		kvm_vm_add_ioeventfd(
-			&k->owner->machine->vm, k->notify, k->queue, k->source.fd, &e) < 0)
-		log_warn("%s: its kicks stay slow: %s", k->owner->dev->id, e.msg);
+	if (!k->fast && machine_kick_lasts(k)) {
+		k->fast = true;
+		if (kvm_vm_add_ioeventfd(
+			    &k->owner->machine->vm, k->notify, k->queue, k->source.fd, &e) < 0)
+			log_warn("%s: its kicks stay slow: %s", k->owner->dev->id, e.msg);
+	}
 	virtio_mmio_kicked(&k->owner->mmio, k->queue);
 }
 

@@ -4,7 +4,7 @@
  *
  * Order of creation matters. Memory slots come first: adding one after an irqchip or an ioeventfd
  * exists waits for an RCU grace period, milliseconds each. The split irqchip must precede the
- * vCPUs (KVM makes local APICs with them). irqfds come last, ioeventfds when a queue has proved busy.
+ * vCPUs (KVM makes local APICs with them). irqfds come last, ioeventfds when a queue is in lasting use.
  *
  * Threads: creation on the main thread; kvm_vm_set_routes under its caller's lock.
  */
