@@ -20,6 +20,7 @@
 
 #define RUN_MESSAGE_SIZE_MAX 256
 #define RUN_DRIVES_MAX       LAYOUT_VIRTIO_COUNT_MAX
+#define RUN_CGROUPS_MAX      16     /* --jail-cgroup, given so often at most */
 #define RUN_SIGNAL_FORCE     0x464f /* sent along with a SIGTERM: do not ask the guest */
 
 /*
@@ -30,6 +31,8 @@
  */
 #define RUN_CMDLINE_DEFAULT                                                                        \
 	"console=ttyS0 quiet panic=-1 reboot=acpi pci=off 8250.nr_uarts=1 swiotlb=noforce"
+
+#define RUN_JAIL_DIR "/srv/mayfly"
 
 struct run_drive {
 	char path[4096];
@@ -46,13 +49,20 @@ struct run_options {
 	char *log_level;      /* these two become arguments of the monitor */
 	char *log_path;       /* or NULL: standard error */
 	const char *vmm_path; /* or NULL: beside this program, then in PATH */
+	const char *jail_dir;
+	const char *jailer_path; /* or NULL: found as the monitor is */
+	const char *jail_cgroups[RUN_CGROUPS_MAX];
 	uint64_t memory_mib;
 	uint64_t stop_timeout_ns;
+	uint32_t jail_cgroup_count;
+	uint32_t jail_uid, jail_gid; /* if has_jail_user; otherwise made of our pid */
 	uint32_t vcpu_count;
 	uint32_t drive_count;
 	bool cmdline_replaces;
 	bool entropy;
 	bool timeline;
+	bool jail;
+	bool has_jail_user;
 	bool help;
 	struct run_drive drives[RUN_DRIVES_MAX];
 };
@@ -83,6 +93,8 @@ struct run_tty {
 void run_tty_open(struct run_tty *t);
 void run_tty_restore(struct run_tty *t);
 
+struct run_jail;
+
 /* The monitor, running. fds are owned; -1 when closed. */
 struct run_child {
 	pid_t pid;
@@ -90,9 +102,15 @@ struct run_child {
 	int log_fd;              /* what it logs, or -1 if that goes to a file */
 	int log_copy_fd;         /* the log's file in the runtime directory, or -1 */
 	struct runtime_vm entry; /* there; its name is "" if there is none */
+	struct run_jail *jail;   /* owned, or NULL */
 };
 
-/* The monitor's program: what was asked for, or NULL: beside this program, then in PATH. -errno: *e. */
+/*
+ * The program `name`: what was asked for by --OPTION, or NULL: beside this program, then in PATH. -errno: *e.
+ */
+int run_find(char dst[PATH_MAX], const char *name, const char *option, const char *asked,
+	struct err *e) MUST_USE;
+/* The monitor's. */
 int run_vmm_find(char dst[PATH_MAX], const char *asked, struct err *e) MUST_USE;
 
 /* Starts the monitor. 0, or -errno with *e set and nothing left behind. */

@@ -5,42 +5,64 @@
  * signals that a terminal or a service manager sends to all of us at once. Ending it is for
  * run_watch to decide: a monitor that died of the same SIGTERM could not power its guest off.
  */
-#include "cli/run.h"
+#include "cli/run_jail.h"
 
 #include "cli/cli.h"
 #include "vmm/base/cleanup.h"
+#include "vmm/base/unix_listen.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
-#define VMM_NAME "mayfly-vmm"
+#define VMM_NAME        "mayfly-vmm"
+#define RUN_API_BACKLOG 128
 
 /* What fork leaves to the child; all of it belongs to run_child_start. */
 struct spawn {
-	char vmm[PATH_MAX];
+	char program[PATH_MAX];
 	int config_fd;
 	int socket_fd;
 	int log_fd;  /* or -1 */
+	int api_fd;  /* a listening socket, or -1: the monitor makes its own */
 	int exec_fd; /* takes the errno of a failed exec; closed by a good one */
 	bool no_stdin;
 	pid_t parent;
+	struct run_argv args;
 };
 
-static bool path_join(char dst[PATH_MAX], const char *dir, size_t dir_len)
+void run_argv_add(struct run_argv *a, const char *fmt, ...)
 {
-	int n = snprintf(dst, PATH_MAX, "%.*s/" VMM_NAME, (int)dir_len, dir);
+	char *at = a->text + a->used;
+	size_t left = sizeof(a->text) - a->used;
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = vsnprintf(at, left, fmt, ap);
+	va_end(ap);
+	a->overflow = a->overflow || n < 0 || (size_t)n >= left || a->count + 1 == NELEM(a->argv);
+	if (a->overflow)
+		return;
+	a->argv[a->count++] = at;
+	a->used += (size_t)n + 1;
+}
+
+static bool path_join(char dst[PATH_MAX], const char *dir, size_t dir_len, const char *name)
+{
+	int n = snprintf(dst, PATH_MAX, "%.*s/%s", (int)dir_len, dir, name);
 
 	return n > 0 && n < PATH_MAX && access(dst, X_OK) == 0;
 }
 
-static bool vmm_find_beside(char dst[PATH_MAX])
+static bool find_beside(char dst[PATH_MAX], const char *program)
 {
 	char self[PATH_MAX];
 	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
@@ -50,38 +72,45 @@ static bool vmm_find_beside(char dst[PATH_MAX])
 		return false;
 	self[n] = '\0';
 	slash = strrchr(self, '/');
-	return slash && path_join(dst, self, (size_t)(slash - self));
+	return slash && path_join(dst, self, (size_t)(slash - self), program);
 }
 
-static bool vmm_find_in_path(char dst[PATH_MAX])
+static bool find_in_path(char dst[PATH_MAX], const char *program)
 {
 	const char *dir = getenv("PATH");
 
 	while (dir && *dir) {
 		size_t len = strcspn(dir, ":");
 
-		if (len > 0 && len < PATH_MAX && path_join(dst, dir, len))
+		if (len > 0 && len < PATH_MAX && path_join(dst, dir, len, program))
 			return true;
 		dir += len + (dir[len] == ':' ? 1 : 0);
 	}
 	return false;
 }
 
-int run_vmm_find(char dst[PATH_MAX], const char *asked, struct err *e)
+int run_find(
+	char dst[PATH_MAX], const char *name, const char *option, const char *asked, struct err *e)
 {
 	if (asked) {
 		if (strlen(asked) >= PATH_MAX)
-			return err_set(e, -ENAMETOOLONG, "--vmm: the path is too long");
+			return err_set(e, -ENAMETOOLONG, "--%s: the path is too long", option);
 		if (access(asked, X_OK) < 0)
-			return err_set_os(e, -errno, "--vmm '%s' cannot be run", asked);
+			return err_set_os(e, -errno, "--%s '%s' cannot be run", option, asked);
 		memcpy(dst, asked, strlen(asked) + 1);
 		return 0;
 	}
-	if (vmm_find_beside(dst) || vmm_find_in_path(dst))
+	if (find_beside(dst, name) || find_in_path(dst, name))
 		return 0;
 	return err_set(e, -ENOENT,
-		VMM_NAME " is neither beside this program nor in PATH: install "
-			 "it, or name it with --vmm PATH");
+		"%s is neither beside this program nor in PATH: install it, or name it with --%s "
+		"PATH",
+		name, option);
+}
+
+int run_vmm_find(char dst[PATH_MAX], const char *asked, struct err *e)
+{
+	return run_find(dst, VMM_NAME, "vmm", asked, e);
 }
 
 /* Only calls that are safe between fork and exec. */
@@ -100,11 +129,9 @@ static _Noreturn void child_main(const struct spawn *s, char **argv)
 		if (null_fd >= 0)
 			(void)dup2(null_fd, STDIN_FILENO);
 	}
-	(void)fcntl(s->config_fd, F_SETFD, 0);
-	(void)fcntl(s->socket_fd, F_SETFD, 0);
-	if (s->log_fd >= 0)
-		(void)fcntl(s->log_fd, F_SETFD, 0);
-	(void)execv(s->vmm, argv);
+	for (size_t i = 0; i < s->args.keep_count; i++)
+		(void)fcntl(s->args.keep[i], F_SETFD, 0);
+	(void)execv(s->program, argv);
 	saved_errno = errno;
 	while (write(s->exec_fd, &saved_errno, sizeof(saved_errno)) < 0 && errno == EINTR)
 		;
@@ -138,7 +165,7 @@ static pid_t child_spawn(struct spawn *s, char **argv, struct err *e)
 	if (n != (ssize_t)sizeof(child_errno))
 		return pid;
 	(void)waitpid(pid, NULL, 0);
-	return err_set_os(e, -child_errno, "cannot run %s", s->vmm);
+	return err_set_os(e, -child_errno, "cannot run %s", s->program);
 }
 
 static void run_name(const struct run_options *o, char ret[RUNTIME_NAME_SIZE])
@@ -149,20 +176,56 @@ static void run_name(const struct run_options *o, char ret[RUNTIME_NAME_SIZE])
 		(void)snprintf(ret, RUNTIME_NAME_SIZE, "run-%d", (int)getpid());
 }
 
-static pid_t child_spawn_with_args(
-	struct spawn *s, const struct run_options *o, struct runtime_vm *entry, struct err *e)
+/* For the monitor, behind the jailer's if there is one. In a jail there is no /proc. */
+static void arguments_add(struct spawn *s, const struct run_options *o,
+	const struct runtime_vm *entry, const char *id)
 {
-	char id[RUNTIME_NAME_SIZE], config[32], sock[16], log[32];
-	char *argv[] = {VMM_NAME, "--id", id, "--config-file", config, "--supervisor-fd", sock,
-		"--level", o->log_level, "--log-path", o->log_path ? o->log_path : log,
-		entry->name[0] ? "--api-sock" : "--no-api", entry->name[0] ? entry->socket : NULL,
-		NULL};
+	const char *at = o->jail ? "fd:" : "/proc/self/fd/";
+	struct run_argv *a = &s->args;
 
+	if (!o->jail) { /* the jailer says the id itself */
+		run_argv_add(a, "--id");
+		run_argv_add(a, "%s", id);
+	}
+	run_argv_add(a, "--config-file");
+	run_argv_add(a, "%s%d", at, s->config_fd);
+	run_argv_add(a, "--supervisor-fd");
+	run_argv_add(a, "%d", s->socket_fd);
+	run_argv_add(a, "--level");
+	run_argv_add(a, "%s", o->log_level);
+	run_argv_add(a, "--log-path");
+	if (s->log_fd >= 0)
+		run_argv_add(a, "%s%d", at, s->log_fd);
+	else
+		run_argv_add(a, "%s", o->log_path);
+	run_argv_add(a, entry->name[0] ? "--api-sock" : "--no-api");
+	if (entry->name[0] && s->api_fd >= 0)
+		run_argv_add(a, "fd:%d", s->api_fd);
+	else if (entry->name[0])
+		run_argv_add(a, "%s", entry->socket);
+}
+
+static pid_t child_spawn_with_args(struct spawn *s, const struct run_options *o,
+	const struct runtime_vm *entry, struct run_jail *jail, struct err *e)
+{
+	const int fds[] = {s->config_fd, s->socket_fd, s->log_fd, s->api_fd};
+	struct run_argv *a = &s->args;
+	char id[RUNTIME_NAME_SIZE];
+	pid_t pid;
+
+	for (size_t i = 0; i < NELEM(fds); i++)
+		if (fds[i] >= 0)
+			a->keep[a->keep_count++] = fds[i];
 	run_name(o, id);
-	(void)snprintf(config, sizeof(config), "/proc/self/fd/%d", s->config_fd);
-	(void)snprintf(sock, sizeof(sock), "%d", s->socket_fd);
-	(void)snprintf(log, sizeof(log), "/proc/self/fd/%d", s->log_fd);
-	return child_spawn(s, argv, e);
+	if (jail)
+		run_jail_arguments(jail, a, s->program);
+	else
+		run_argv_add(a, VMM_NAME);
+	arguments_add(s, o, entry, id);
+	if (a->overflow)
+		return err_set(e, -E2BIG, "cannot start " VMM_NAME ": its arguments are too long");
+	pid = child_spawn(s, a->argv, e);
+	return pid < 0 || !jail ? pid : run_jail_entered(jail, pid, e);
 }
 
 /*
@@ -193,61 +256,87 @@ static int entry_make(struct run_child *c, const struct run_options *o, struct e
 	return 0;
 }
 
+/* In a jail the monitor reaches no path: it gets what is there, opened. */
+static int jail_prepare(
+	struct run_child *c, struct spawn *s, const struct run_options **o, struct err *e)
+{
+	char id[RUNTIME_NAME_SIZE];
+	int rc;
+
+	run_name(*o, id);
+	rc = run_jail_open(&c->jail, *o, id, s->program, e);
+	if (rc < 0)
+		return rc;
+	*o = run_jail_options(c->jail);
+	if (c->entry.name[0]) {
+		s->api_fd = unix_listen(c->entry.socket, RUN_API_BACKLOG, e);
+		if (s->api_fd < 0)
+			return err_wrap(e, "cannot make the API socket");
+	}
+	if (!(*o)->log_path) {
+		(void)fcntl(s->log_fd, F_SETFL, O_NONBLOCK);
+		return 0;
+	}
+	s->log_fd = open((*o)->log_path,
+		O_WRONLY | O_CREAT | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0644);
+	return s->log_fd >= 0 ? 0 : err_set_os(e, -errno, "--log-path '%s'", (*o)->log_path);
+}
+
 /*
  * The log does not go to /dev/stderr itself: the monitor opens its log target anew, which is
  * impossible for a socket and would write over the start of a file.
  */
-int run_child_start(struct run_child *c, const struct run_options *o, bool no_stdin, struct err *e)
+static int child_start(
+	struct run_child *c, struct spawn *s, const struct run_options *o, struct err *e)
 {
-	struct spawn s = {.no_stdin = no_stdin};
-	int sock[2] = {-1, -1}, log[2] = {-1, -1}, r;
-	CLEANUP_FD
-	int config_fd = -1;
+	int pair[2], r;
 	pid_t pid;
 
-	*c = (struct run_child){.socket_fd = -1, .log_fd = -1, .log_copy_fd = -1};
-	r = run_vmm_find(s.vmm, o->vmm_path, e);
+	r = run_vmm_find(s->program, o->vmm_path, e);
+	if (r == 0)
+		r = entry_make(c, o, e);
 	if (r < 0)
 		return r;
-	config_fd = run_config_create(o, e);
-	if (config_fd < 0)
-		return config_fd;
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sock) < 0)
+	if (!o->log_path) {
+		if (pipe2(pair, O_CLOEXEC) < 0)
+			return err_set_os(e, -errno, "cannot make the log pipe");
+		c->log_fd = pair[0];
+		s->log_fd = pair[1];
+	}
+	if (o->jail && (r = jail_prepare(c, s, &o, e)) < 0)
+		return r;
+	/* After the jail's janitor has been started, which must not hold an end of it. */
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return err_set_os(e, -errno, "cannot make the supervisor socket");
-	if (!o->log_path && pipe2(log, O_CLOEXEC) < 0) {
-		r = err_set_os(e, -errno, "cannot make the log pipe");
-		goto err_close_sockets;
-	}
-	s.config_fd = config_fd;
-	s.socket_fd = sock[1];
-	s.log_fd = log[1];
-	r = entry_make(c, o, e);
-	if (r < 0)
-		goto err_close_log;
-	pid = child_spawn_with_args(&s, o, &c->entry, e);
-	fd_close(&sock[1]);
-	fd_close(&log[1]);
-	if (pid < 0) {
-		r = pid;
-		goto err_release;
-	}
+	c->socket_fd = pair[0];
+	s->socket_fd = pair[1];
+	s->config_fd = run_config_create(o, e);
+	if (s->config_fd < 0)
+		return s->config_fd;
+	pid = child_spawn_with_args(s, o, &c->entry, c->jail, e);
+	if (pid < 0)
+		return pid;
 	c->pid = pid;
-	c->socket_fd = sock[0];
-	c->log_fd = log[0];
 	/* Without it the entry names this process: the VM is found all the same. */
 	if (c->entry.name[0])
 		(void)!runtime_update(&c->entry, pid, e);
 	return 0;
+}
 
-err_release:
-	runtime_release(&c->entry);
-	fd_close(&c->log_copy_fd);
-err_close_log:
-	fd_close(&log[1]);
-	fd_close(&log[0]);
-err_close_sockets:
-	fd_close(&sock[0]);
-	fd_close(&sock[1]);
+int run_child_start(struct run_child *c, const struct run_options *o, bool no_stdin, struct err *e)
+{
+	struct spawn s = {
+		.no_stdin = no_stdin, .config_fd = -1, .socket_fd = -1, .log_fd = -1, .api_fd = -1};
+	int r;
+
+	*c = (struct run_child){.socket_fd = -1, .log_fd = -1, .log_copy_fd = -1};
+	r = child_start(c, &s, o, e);
+	fd_close(&s.config_fd);
+	fd_close(&s.socket_fd);
+	fd_close(&s.log_fd);
+	fd_close(&s.api_fd);
+	if (r < 0)
+		run_child_fini(c);
 	return r;
 }
 
@@ -256,5 +345,7 @@ void run_child_fini(struct run_child *c)
 	fd_close(&c->socket_fd);
 	fd_close(&c->log_fd);
 	fd_close(&c->log_copy_fd);
+	run_jail_close(c->jail);
+	c->jail = NULL;
 	runtime_release(&c->entry);
 }

@@ -35,6 +35,11 @@ enum {
 	OPT_LOG_PATH,
 	OPT_VMM,
 	OPT_NAME,
+	OPT_JAIL,
+	OPT_JAIL_DIR,
+	OPT_JAIL_USER,
+	OPT_JAIL_CGROUP,
+	OPT_JAILER,
 };
 
 static const struct cli_option run_option_table[] = {
@@ -63,6 +68,16 @@ static const struct cli_option run_option_table[] = {
 	{OPT_LOG_PATH, "log-path", "PATH", "@file", "log of the monitor (standard error)"},
 	{OPT_VMM, "vmm", "PATH", "@file",
 		"the monitor (mayfly-vmm beside this program or in PATH)"},
+	{OPT_JAIL, "jail", NULL, NULL,
+		"run the monitor in a jail of its own: no file but those named here, no network, "
+		"no privilege; needs root"},
+	{OPT_JAIL_DIR, "jail-dir", "PATH", "@file", "where jails are (" RUN_JAIL_DIR ")"},
+	{OPT_JAIL_USER, "jail-user", "UID[:GID]", NULL,
+		"who the monitor is in its jail (numbers that nobody else has)"},
+	{OPT_JAIL_CGROUP, "jail-cgroup", "FILE=VALUE", NULL,
+		"write this into the jail's cgroup, such as memory.max=512M; may be repeated"},
+	{OPT_JAILER, "jailer", "PATH", "@file",
+		"the jailer (mayfly-jailer beside this program or in PATH)"},
 	CLI_OPTION_HELP,
 };
 
@@ -193,6 +208,35 @@ static int root_add(struct run_options *o, const char *arg)
 	return drive_add(o, "--root", arg, true);
 }
 
+static int jail_user_parse(const char *s, struct run_options *o)
+{
+	uint64_t uid, gid = UINT64_MAX;
+	const char *rest = s;
+
+	if (number_parse(s, &uid, &rest) && *rest == ':' && !number_parse(rest + 1, &gid, &rest))
+		gid = UINT64_MAX;
+	else if (*rest == '\0' && rest != s && gid == UINT64_MAX)
+		gid = uid;
+	if (rest == s || *rest != '\0' || uid >= UINT32_MAX || gid >= UINT32_MAX)
+		return cli_usage("run",
+			"--jail-user '%s': must be UID or UID:GID, numbers from 0 to %u", s,
+			UINT32_MAX - 1);
+	o->jail_uid = (uint32_t)uid;
+	o->jail_gid = (uint32_t)gid;
+	o->has_jail_user = true;
+	return CLI_OK;
+}
+
+/* The jailer knows what a cgroup may be. */
+static int jail_cgroup_add(struct run_options *o, const char *s)
+{
+	if (o->jail_cgroup_count == RUN_CGROUPS_MAX)
+		return cli_usage(
+			"run", "--jail-cgroup '%s': there are at most %u", s, RUN_CGROUPS_MAX);
+	o->jail_cgroups[o->jail_cgroup_count++] = s;
+	return CLI_OK;
+}
+
 static int log_level_check(const char *s)
 {
 	enum log_level level;
@@ -203,6 +247,27 @@ static int log_level_check(const char *s)
 		"--log-level '%s': must be Off, Error, Warning, Info, Debug or "
 		"Trace",
 		s);
+}
+
+static int jail_option_apply(struct run_options *o, int opt)
+{
+	switch (opt) {
+	case OPT_JAIL:
+		o->jail = true;
+		return CLI_OK;
+	case OPT_JAIL_DIR:
+		o->jail_dir = optarg;
+		return CLI_OK;
+	case OPT_JAIL_USER:
+		return jail_user_parse(optarg, o);
+	case OPT_JAIL_CGROUP:
+		return jail_cgroup_add(o, optarg);
+	case OPT_JAILER:
+		o->jailer_path = optarg;
+		return CLI_OK;
+	default:
+		return CLI_USAGE;
+	}
 }
 
 /* One option, a flat switch. */
@@ -254,7 +319,7 @@ static int option_apply(struct run_options *o, int opt)
 		return cli_usage(
 			"run", "--name '%s': must be 1 to 64 letters, digits or -", optarg);
 	default:
-		return CLI_USAGE;
+		return jail_option_apply(o, opt);
 	}
 }
 
@@ -269,6 +334,9 @@ static int options_check(const struct run_options *o, int argc, char **argv)
 			"run", "'%s': every argument must belong to an option", argv[optind]);
 	if (!o->kernel)
 		return cli_usage("run", "--kernel PATH is needed");
+	if (!o->jail && (o->jail_dir || o->has_jail_user || o->jail_cgroup_count || o->jailer_path))
+		return cli_usage(
+			"run", "--jail-dir, --jail-user, --jail-cgroup and --jailer need --jail");
 	if (o->cmdline_replaces && !o->cmdline)
 		return cli_usage("run", "--cmdline-replace needs --cmdline");
 	if (device_count > LAYOUT_VIRTIO_COUNT_MAX)

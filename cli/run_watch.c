@@ -232,16 +232,30 @@ static void log_drain(struct watch *w)
 	}
 }
 
+/* One signal may stand for several: what a jailer leaves as orphans ends, too. */
+static void children_reap(struct watch *w)
+{
+	int status;
+	pid_t pid;
+
+	while (!w->reaped && (pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		if (pid != w->child->pid)
+			continue;
+		w->result->wait_status = status;
+		w->reaped = true;
+	}
+}
+
 static void signals_drain(struct watch *w, int signal_fd)
 {
 	struct signalfd_siginfo si;
 
 	while (read(signal_fd, &si, sizeof(si)) == (ssize_t)sizeof(si)) {
-		if (si.ssi_signo != SIGCHLD)
+		if (si.ssi_signo == SIGCHLD)
+			children_reap(w);
+		else
 			on_end_signal(w, (int)si.ssi_signo,
 				si.ssi_code == SI_QUEUE && si.ssi_int == RUN_SIGNAL_FORCE);
-		else if (waitpid(w->child->pid, &w->result->wait_status, WNOHANG) == w->child->pid)
-			w->reaped = true;
 	}
 }
 

@@ -43,22 +43,45 @@ static int main_fail(const struct err *e)
 	return 1;
 }
 
+/* All from 3 on but those of --pass-fd. */
+static int main_close_files(const struct jailer_options *o, struct err *e)
+{
+	unsigned from = 3;
+
+	for (unsigned fd = 3; fd <= JAILER_PASS_FD_MAX + 1; fd++) {
+		bool last = fd > JAILER_PASS_FD_MAX;
+
+		if (!last && !o->pass_fd[fd])
+			continue;
+		if ((last || from < fd) &&
+			close_range(from, last ? ~0U : fd - 1, CLOSE_RANGE_UNSHARE) < 0)
+			return err_set_os(e, -errno, "Failed to close file descriptors");
+		from = fd + 1;
+	}
+	return 0;
+}
+
 /*
  * Whoever started us leaves nothing behind: no files but 0 to 2 (which are all there, lest one of
- * ours becomes one of them), no environment, no mask, no ignored signals.
+ * ours becomes one of them) and what is passed, no environment, no mask, no ignored signals.
  */
-static int main_clean(struct err *e)
+static int main_clean(const struct jailer_options *o, struct err *e)
 {
 	/* The kernel's struct sigaction: handler (SIG_DFL), flags, restorer, mask. */
 	static const uint64_t by_default[4];
 	sigset_t none;
 	int fd;
 
+	for (fd = 3; fd <= JAILER_PASS_FD_MAX; fd++)
+		if (o->pass_fd[fd] && fcntl(fd, F_GETFD) < 0)
+			return err_set_os(e, -errno, "--pass-fd: descriptor %d", fd);
 	do
 		fd = open("/dev/null", O_RDWR | O_CLOEXEC | O_NOCTTY);
 	while (fd >= 0 && fd < 3 && fcntl(fd, F_SETFD, 0) == 0);
-	if (fd < 0 || close_range(3, ~0U, CLOSE_RANGE_UNSHARE) < 0)
-		return err_set_os(e, -errno, "Failed to close file descriptors");
+	if (fd < 0)
+		return err_set_os(e, -errno, "Failed to open /dev/null");
+	if (main_close_files(o, e) < 0)
+		return e->code;
 	(void)clearenv();
 	(void)umask(022);
 	for (int s = 1; s < NSIG; s++) /* the C library lets nobody at its own two, 32 and 33 */
@@ -107,7 +130,7 @@ int main(int argc, char **argv)
 	}
 	j->start_us = clock_mono_ns() / CLOCK_NS_PER_US;
 	j->start_cpu_us = clock_process_cpu_ns() / CLOCK_NS_PER_US;
-	if (main_clean(&e) < 0 || jailer_options_parse(&j->opt, argc, argv, &e) < 0)
+	if (jailer_options_parse(&j->opt, argc, argv, &e) < 0 || main_clean(&j->opt, &e) < 0)
 		return main_fail(&e);
 	switch (j->opt.action) {
 	case JAILER_HELP:

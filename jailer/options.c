@@ -17,6 +17,7 @@ enum option_kind {
 	OPT_CGROUP_VERSION,
 	OPT_PARENT_CGROUP,
 	OPT_LIMIT,
+	OPT_PASS_FD,
 	OPT_CLEANUP,
 	OPT_ACTION,
 	OPT_GROUP,
@@ -56,6 +57,7 @@ static const struct option_row option_rows[] = {
 	{"new-pid-ns", NULL, OPT_FLAG, AT(new_pid_ns), 0, "a process namespace of its own; the monitor is its process 1"},
 	{"new-user-ns", NULL, OPT_FLAG, AT(new_user_ns), 0, "a user namespace that knows only --uid and --gid"},
 	{"daemonize", NULL, OPT_FLAG, AT(daemonize), 0, "a session of its own, standard input and output to /dev/null"},
+	{"pass-fd", "N", OPT_PASS_FD, 0, 0, "leave descriptor N, 3 to 255, open; may be given more than once"},
 	{"Limits", NULL, OPT_GROUP, 0, 0, NULL},
 	{"cgroup", "FILE=VALUE", OPT_CGROUP, 0, 0, "write this into the jail's cgroup; may be given more than once"},
 	{"cgroup-version", "N", OPT_CGROUP_VERSION, 0, 0, "1 (default) or 2"},
@@ -237,6 +239,18 @@ static int option_limit(struct jailer_options *o, const char *text, struct err *
 	return 0;
 }
 
+static int option_pass_fd(struct jailer_options *o, const char *text, struct err *e)
+{
+	uint64_t fd;
+
+	if (!option_u64(text, JAILER_PASS_FD_MAX, &fd) || fd < 3)
+		return err_set(e, -EINVAL,
+			"Invalid descriptor: %.200s; --pass-fd is a number from 3 to %d", text,
+			JAILER_PASS_FD_MAX);
+	o->pass_fd[fd] = true;
+	return 0;
+}
+
 static int option_store(
 	struct jailer_options *o, const struct option_row *r, const char *value, struct err *e)
 {
@@ -281,6 +295,8 @@ static int option_store(
 		return 0;
 	case OPT_LIMIT:
 		return option_limit(o, value, e);
+	case OPT_PASS_FD:
+		return option_pass_fd(o, value, e);
 	case OPT_ACTION:
 		o->action = r->action;
 		return 0;

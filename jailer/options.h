@@ -8,6 +8,7 @@
 
 #define JAILER_ID_MAX      64
 #define JAILER_CGROUPS_MAX 64 /* --cgroup, given so often at most */
+#define JAILER_PASS_FD_MAX 255
 
 enum jailer_action {
 	JAILER_RUN,
@@ -38,6 +39,7 @@ struct jailer_options {
 	size_t cgroup_count;
 	bool has_no_file, has_fsize;
 	uint64_t no_file, fsize;
+	bool pass_fd[JAILER_PASS_FD_MAX + 1];
 	char **extra; /* what stands behind --, up to a NULL */
 	size_t extra_count;
 };

@@ -37,6 +37,9 @@ _Noreturn static void undo_main(
 	(void)setsid();
 	for (int fd = 0; fd < 3; fd++)
 		(void)dup2(j->null_fd, fd);
+	for (int fd = 3; fd <= JAILER_PASS_FD_MAX; fd++)
+		if (j->opt.pass_fd[fd])
+			(void)close(fd);
 	(void)undo_read(life);
 	if (!j->exec_begun) {
 		for (size_t i = count; i > 0; i--)

@@ -378,6 +378,8 @@ int main(int argc, char **argv)
 	}
 	main_mark_start(&o);
 	passed_fd_init(o.supervisor_fd);
+	if (o.supervisor_fd >= 0)
+		signals_leave_to_supervisor();
 	main_stop_speculation();
 	if (main_prepare(&o, &e) < 0)
 		return main_fail(&e, &o, VMM_STATUS_BAD_CONFIG);

@@ -86,6 +86,23 @@ t_nothing_of_the_starter_is_inherited() {
 	[ -z "$(ps -o pid= --ppid "$vm")" ] || fail "it has a child"
 }
 
+t_passed_descriptors_stay_open() {
+	exec 7</etc/hostname 9>/dev/null
+	jailed a --pass-fd 9 --pass-fd=7 --pass-fd 9
+	stop a
+	has a.told '^fds 0 1 2 7 9$'
+	jailed b --pass-fd 7 --new-pid-ns
+	stop b
+	has b.told '^fds 0 1 2 7$'
+	jailed c
+	has c.told '^fds 0 1 2$'
+	exec 7<&- 9>&-
+	refused '--pass-fd: descriptor 7: Bad file descriptor' d --pass-fd 7
+	for fd in 2 256 -1 x ''; do
+		refused "Invalid descriptor: $fd; --pass-fd is a number from 3 to 255" d --pass-fd "$fd"
+	done
+}
+
 t_closed_standard_files_are_filled() {
 	mkdir base
 	"$jailer" --id a --exec-file "$probe" --uid 1 --gid 1 --chroot-base-dir base <&- >&- 2>&- &

@@ -5,6 +5,7 @@
 #include "vmm/base/cleanup.h"
 #include "vmm/base/clock.h"
 #include "vmm/base/log_text.h"
+#include "vmm/base/passed_fd.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -117,8 +118,13 @@ int log_level_parse(const char *s, enum log_level *ret_level)
 
 int log_open_target(const char *path, const char *field, struct err *e)
 {
-	int fd = open(path, O_RDWR | O_CREAT | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0644);
+	int fd;
 
+	if (passed_fd_is(path)) {
+		fd = passed_fd_open(path, e);
+		return fd >= 0 ? fd : err_wrap(e, "%s", field);
+	}
+	fd = open(path, O_RDWR | O_CREAT | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0644);
 	return fd >= 0 ? fd : err_set_os(e, -errno, "%s: cannot open %s", field, path);
 }
 

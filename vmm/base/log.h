@@ -51,7 +51,8 @@ int log_level_parse(const char *s, enum log_level *ret_level);
 /*
  * Opens a log or metrics target the way clients rely on: a fifo without a reader does not block,
  * a missing file is made (0644), an existing file is overwritten from its start. The caller owns
- * the fd. -errno and *e on failure.
+ * the fd. -errno and *e on failure. A passed descriptor (passed_fd.h) is taken as it is: whoever passes
+ * one that can block makes it O_NONBLOCK.
  */
 int log_open_target(const char *path, const char *field, struct err *e);
 

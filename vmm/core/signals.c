@@ -107,6 +107,17 @@ static void signals_on_end(int number)
 	(void)raise(number);
 }
 
+void signals_leave_to_supervisor(void)
+{
+	static const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+	sigset_t set;
+
+	(void)sigemptyset(&set);
+	for (size_t i = 0; i < NELEM(numbers); i++)
+		(void)sigaddset(&set, numbers[i]);
+	(void)sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
 int signals_init(void (*on_exit)(void), struct err *e)
 {
 	static const int ends[] = {SIGTERM, SIGINT, SIGQUIT, SIGABRT};
