@@ -10,6 +10,7 @@
  *	gen pfc ROLE	libseccomp's pseudo code of one filter, for people
  */
 #include "seccomp/seccomp.h"
+#include "seccomp/tree.h"
 #include "vmm/base/compiler.h"
 
 #include <errno.h>
@@ -106,6 +107,7 @@ static const struct {
 	{SCMP_SYS(timerfd_create), 1},
 	{SCMP_SYS(memfd_create), 1},
 	{SCMP_SYS(io_uring_enter), 3},
+	{SCMP_SYS(io_uring_register), 1},
 };
 
 static void gen_check(int rc, const char *what, const char *item)
@@ -203,18 +205,24 @@ static void gen_print_code(enum seccomp_role role)
 {
 	scmp_filter_ctx ctx = gen_filter(role);
 	FILE *f = tmpfile();
-	struct sock_filter insn;
+	struct sock_filter given[TREE_LEN_MAX], made[TREE_LEN_MAX];
+	size_t given_len, len;
 
 	gen_check(f ? 0 : -errno, "tmpfile", "");
 	gen_check(seccomp_export_bpf(ctx, fileno(f)), "seccomp_export_bpf", "");
 	seccomp_release(ctx);
 	rewind(f);
+	given_len = fread(given, sizeof(*given), NELEM(given), f);
+	gen_check(feof(f) ? 0 : -E2BIG, "seccomp_export_bpf", "");
+	(void)fclose(f);
+	gen_check(tree_make(given, given_len, made, &len) ? 0 : -E2BIG, "tree_make",
+		seccomp_role_name(role));
 	(void)printf(
 		"static const struct sock_filter seccomp_code_%s[] = {\n", seccomp_role_name(role));
-	while (fread(&insn, sizeof(insn), 1, f) == 1)
-		(void)printf("\t{0x%02x, %u, %u, 0x%08x},\n", insn.code, insn.jt, insn.jf, insn.k);
+	for (size_t i = 0; i < len; i++)
+		(void)printf("\t{0x%02x, %u, %u, 0x%08x},\n", made[i].code, made[i].jt, made[i].jf,
+			made[i].k);
 	(void)printf("};\n\n");
-	(void)fclose(f);
 }
 
 static void gen_print_header(void)
