@@ -325,8 +325,8 @@ static void ping(const struct address *a, unsigned long times)
 		took[i] = now_ns() - began;
 	}
 	qsort(took, times, sizeof(*took), compare_u64);
-	(void)printf(
-		"ok %lu round trips, median %llu ns\n", times, (unsigned long long)took[times / 2]);
+	(void)printf("ok %lu round trips, median %llu ns, p99 %llu ns\n", times,
+		(unsigned long long)took[times / 2], (unsigned long long)took[times * 99 / 100]);
 	free(took);
 	(void)close(fd);
 }

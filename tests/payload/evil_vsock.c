@@ -165,7 +165,7 @@ static void storm_without_buffers(uint64_t arg)
 		vsock_post(
 			&sock, (uint16_t)(i % 32), &packets[i % 32], sizeof(packets[0]), NULL, 0);
 		if (i % 32 == 31) {
-			struct patience p = patience_s(1);
+			struct patience p = patience_ticks(3000000000ull);
 
 			vq_kick(&sock.tx);
 			while (sock.tx.avail->idx != *(volatile uint16_t *)&sock.tx.used->idx)

@@ -2,7 +2,9 @@
 /*
  * A guest that serves echo on port 5000 until payload.conns connections have ended: credit both
  * ways, half-close by the host, and the order of bytes, as the host's side of the test checks them.
+ * payload.halt=1: it sleeps while there is nothing to do.
  */
+#include "rt/load.h"
 #include "rt/vsock.h"
 
 #define PORT      5000u
@@ -116,20 +118,37 @@ static bool handle(const struct vsock_packet *p)
 	return false;
 }
 
+/* Interrupts are off but in the HLT, so none is missed. */
+static void sleep(void)
+{
+	uint32_t status;
+
+	halt();
+	status = vr_read(sock.dev, VR_INT_STATUS);
+	if (status != 0)
+		vr_write(sock.dev, VR_INT_ACK, status);
+}
+
 int payload_main(const struct payload_boot *boot)
 {
+	bool halts = arg_u64("payload.halt", 0) != 0;
 	uint64_t left = arg_u64("payload.conns", 1);
 	struct patience p = patience_s(30);
 
 	(void)boot;
 	vsock_start(&sock, VF_INDIRECT);
 	EXPECT_EQ(sock.cid, 3, "the guest's address");
+	if (halts)
+		load_init(sock.dev);
 	while (left > 0) {
 		struct vsock_packet *packet = vsock_poll(&sock);
 
 		EXPECT(patient(&p), "%lu connections are left", left);
-		if (packet == NULL)
+		if (packet == NULL) {
+			if (halts)
+				sleep();
 			continue;
+		}
 		left -= handle(packet) ? 1 : 0;
 		vsock_done(&sock, packet);
 	}

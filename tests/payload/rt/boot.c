@@ -138,10 +138,33 @@ bool arg_is(const char *key, const char *value)
 	return s != NULL && memcmp(s, value, n) == 0 && (s[n] == ' ' || s[n] == '\0');
 }
 
-void rt_start(uint64_t raw, uint32_t kind)
+uint64_t rt_patience = 1;
+
+/* The payload, as often as payload.repeat=1 lets it: each time with the data and the heap of the first. */
+static void run(void)
 {
+	extern char rt_data_start[], rt_data_end[], rt_bss_start[], rt_bss_end[];
+	size_t len = (size_t)(rt_data_end - rt_data_start);
+	bool again = arg_u64("payload.repeat", 0) != 0;
+	void *data = alloc(len, 1);
 	int rc;
 
+	memcpy(data, rt_data_start, len);
+	heap_keep();
+	for (;;) {
+		rc = payload_main(&rt_boot);
+		EXPECT(rc == 0, "payload_main returned %d", rc);
+		if (!again)
+			return;
+		print("PAYLOAD again\n");
+		heap_reset();
+		memcpy(rt_data_start, data, len);
+		memset(rt_bss_start, 0, (size_t)(rt_bss_end - rt_bss_start));
+	}
+}
+
+void rt_start(uint64_t raw, uint32_t kind)
+{
 	rt_boot.kind = kind;
 	rt_boot.raw = raw;
 	idt_init();
@@ -150,9 +173,9 @@ void rt_start(uint64_t raw, uint32_t kind)
 		parse_pvh((const struct hvm_start_info *)raw);
 	else
 		parse_zero_page(raw);
+	rt_patience = arg_u64("payload.patience", 1);
 	apic_init(0);
-	rc = payload_main(&rt_boot);
-	EXPECT(rc == 0, "payload_main returned %d", rc);
+	run();
 	print("PAYLOAD ok\n");
 	machine_reset();
 }

@@ -64,6 +64,18 @@ static void heap_init(void)
 	EXPECT(heap_end > heap_next, "no RAM after the payload in the memory map");
 }
 
+static uint64_t heap_kept;
+
+void heap_keep(void)
+{
+	heap_kept = heap_next;
+}
+
+void heap_reset(void)
+{
+	heap_next = heap_kept;
+}
+
 void *alloc(size_t len, size_t align)
 {
 	uint64_t p;
@@ -85,8 +97,10 @@ void map_high(uint64_t start, uint64_t len)
 	for (uint64_t a = start & ~(PAGE_2M - 1); a < end; a += PAGE_2M) {
 		uint64_t *pd;
 
-		if (pdpt[a / GIB] == 0)
+		if (pdpt[a / GIB] == 0) {
 			pdpt[a / GIB] = (uint64_t)alloc(PAGE, PAGE) | PTE_TABLE;
+			heap_keep();
+		}
 		pd = (uint64_t *)(pdpt[a / GIB] & ~(PAGE - 1));
 		pd[a / PAGE_2M % 512] = a | PTE_RAM;
 	}

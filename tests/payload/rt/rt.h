@@ -75,7 +75,9 @@ void *memset(void *p, int c, size_t n);
 void *memcpy(void *to, const void *from, size_t n);
 int memcmp(const void *a, const void *b, size_t n);
 size_t strlen(const char *s);
-void *alloc(size_t len, size_t align);       /* zeroed, never freed */
+void *alloc(size_t len, size_t align);       /* zeroed, never freed but by heap_reset */
+void heap_keep(void);                        /* what is allocated now stays */
+void heap_reset(void);                       /* frees the rest */
 void map_high(uint64_t start, uint64_t len); /* identity-maps memory above 4 GiB */
 uint64_t ram_top(void);                      /* first byte after the last RAM range */
 uint64_t ram_low_top(void);                  /* the same, below 4 GiB */
@@ -225,6 +227,9 @@ struct patience {
 	uint64_t until, last;
 };
 
+extern uint64_t
+	rt_patience; /* payload.patience: so many times longer, on a machine that is busy on purpose */
+
 static inline struct patience patience_ticks(uint64_t ticks)
 {
 	uint64_t start = rdtsc();
@@ -234,7 +239,7 @@ static inline struct patience patience_ticks(uint64_t ticks)
 
 static inline struct patience patience_s(unsigned seconds)
 {
-	return patience_ticks((uint64_t)seconds * 3000000000ull);
+	return patience_ticks((uint64_t)seconds * 3000000000ull * rt_patience);
 }
 
 static inline bool patient(struct patience *p)
