@@ -2,7 +2,7 @@
 # For the attacks: a monitor that misbehaves (inside.h), and what it attacks.
 
 SEC_INSIDE := $(B)/sec/mayfly-vmm
-SEC_TOOLS  := $(addprefix $(B)/sec/,victim swap)
+SEC_TOOLS  := $(addprefix $(B)/sec/,victim swap hold)
 SEC_INSIDE_OBJS := $(patsubst %.c,$(B)/o/%.o,$(wildcard tests/sec/inside*.c))
 
 .PHONY: sec-tests

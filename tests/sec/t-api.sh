@@ -52,6 +52,33 @@ t_swapped_kernel() {
 		"API client exchanges the kernel's file with links out of the jail, a FIFO, a folder and a short file"
 }
 
+t_swapped_log() {
+	swapped 'PUT /logger {"log_path":"/files/good"}' \
+		"API client exchanges the log's file with links out of the jail, a FIFO, a folder and a short file"
+}
+
+# A load that fails ends the monitor, as clients know it: with an answer, an error, and nothing else.
+t_snapshot_files_that_are_none() {
+	local bad status
+	for bad in link dots fifo folder short; do
+		status=0
+		swapped_jail
+		kill "$swap"
+		finished "$swap" || true
+		printf '%s\n' 'PUT /snapshot/load {"snapshot_path":"/files/'$bad'","mem_backend":{"backend_type":"File",
+			"backend_path":"/files/'$bad'"}}' | tr -d '\n\t' | cat - <(echo) |
+			timeout 20 "$client" talk "$root/run/api.socket" >answers || fail "$bad: no answer"
+		equal "$(cut -c1-3 answers)" 400
+		finished "$pid" || status=$?
+		equal "$status" 1
+		equal "$(cat canary)" canary
+		cleanup a
+		rm -rf base
+	done
+	row "API client loads a snapshot from links out of the jail, a FIFO, a folder and a short file" "2, 5" \
+		"refused each time, the monitor ends with an error, the file outside is untouched"
+}
+
 t_links_out_of_the_jail_lead_nowhere() {
 	local to
 	swapped_jail

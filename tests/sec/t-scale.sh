@@ -9,12 +9,12 @@ readonly EVIL=(evil_loop evil_index_jump evil_indirect evil_address evil_ring_ad
 	evil_blk evil_reset_midflight evil_blk_clear evil_vsock evil_net needs_reset_then_recover blk_bounds)
 readonly SCALE_UID=65000
 
-# config ID DEVICES CMDLINE: the folder and the files of a jail, with this configuration.
+# config ID DEVICES CMDLINE [MIB]: the folder and the files of a jail, with this configuration.
 config() {
 	root=base/mayfly-vmm/$1/root
 	mkdir -p "$root"
 	printf '{"boot-source":{"kernel_image_path":"vmlinux","boot_args":"%s"},
-		"machine-config":{"vcpu_count":1,"mem_size_mib":16}%s,"entropy":{}}' "$3" "$2" >"$root/vm.json"
+		"machine-config":{"vcpu_count":1,"mem_size_mib":%d}%s,"entropy":{}}' "$3" "${4:-16}" "$2" >"$root/vm.json"
 }
 
 # scale_jail ID NUMBER ARG...: a VM with a user of its own; $pid.
@@ -22,7 +22,8 @@ scale_jail() {
 	local id=$1 uid=$((SCALE_UID + $2))
 	shift 2
 	chown -R "$uid:$uid" "base/mayfly-vmm/$id/root"
-	"$jailer" --id "$id" --exec-file "$vmm" --uid "$uid" --gid "$uid" --chroot-base-dir base "$@" \
+	"$jailer" --id "$id" --exec-file "$vmm" --uid "$uid" --gid "$uid" --chroot-base-dir base \
+		--parent-cgroup "$parent" "$@" \
 		-- --config-file vm.json --no-api --level Warning >"$id.out" 2>"$id.err" </dev/null &
 	pid=$!
 	echo "$pid" >>pids
@@ -129,3 +130,58 @@ t_hundred_hostile_guests_beside_a_neighbour() {
 		"no monitor ends, no filter is hit, a neighbour answers each time, nothing is left"
 }
 cleanup_one() { "$jailer" --cleanup "$1" --exec-file "$vmm" --chroot-base-dir base; }
+
+# over_limit ID CGROUP-ARG...: a jailed guest that writes to all of its 128 MiB again and again; $pid.
+over_limit() {
+	local id=$1
+	shift
+	config "$id" '' 'payload.fill=100 payload.churn=1' 128
+	cp "$payloads/bench_snap.elf" "$root/vmlinux"
+	scale_jail "$id" 1 --new-net-ns "$@"
+}
+
+# ticks PID: of CPU time, 100 to a second.
+ticks_of() { awk '{ print $14 + $15 }' "/proc/$1/stat"; }
+
+# beyond MEMORY-ARG... -- CPU-ARG...: what a guest gets that wants more memory, and more CPU time, than its cgroup has.
+beyond() {
+	local memory=() greedy status=0 began before
+	while [ "$1" != -- ]; do memory+=("$1"); shift; done
+	shift
+	neighbour
+	over_limit memory "${memory[@]}"
+	greedy=$pid
+	ask 50 during
+	for _ in $(seq 300); do
+		! gone "$greedy" || break
+		sleep 0.2
+	done
+	wait "$greedy" || status=$?
+	equal "$status" 137
+	ask 50 after
+	alive "$neighbour"
+	cleanup_one memory
+	row "guest uses more memory than its cgroup has" 7 "the kernel ends its own monitor; a neighbour answers throughout"
+
+	over_limit cpu "$@"
+	greedy=$pid
+	sleep 1
+	before=$(ticks_of "$greedy") began=$(date +%s%N)
+	ask 50 during
+	sleep 4
+	# A tenth of a CPU; twice that is allowed for how time is counted.
+	[ $((($(ticks_of "$greedy") - before) * 1000 / (($(date +%s%N) - began) / 10000000))) -le 200 ] ||
+		fail "it got $(($(ticks_of "$greedy") - before)) ticks in $((($(date +%s%N) - began) / 10000000))"
+	alive "$greedy"
+	alive "$neighbour"
+	kill -KILL "$greedy" "$neighbour"
+	until_true all_ended "$greedy" "$neighbour"
+	cleanup_one cpu
+	cleanup_one neighbour
+	row "guest spins on a tenth of a CPU" 7 "it gets no more; a neighbour answers throughout"
+}
+
+t_more_memory_and_time_than_the_cgroup_has() {
+	[ -n "$(hierarchy memory)" ] && [ -n "$(hierarchy cpu)" ] || skip "no memory or cpu controller of version 1"
+	beyond --cgroup memory.limit_in_bytes=50331648 -- --cgroup cpu.cfs_period_us=100000 --cgroup cpu.cfs_quota_us=10000
+}

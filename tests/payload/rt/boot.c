@@ -144,7 +144,7 @@ uint64_t rt_patience = 1;
 static void run(void)
 {
 	extern char rt_data_start[], rt_data_end[], rt_bss_start[], rt_bss_end[];
-	size_t len = (size_t)(rt_data_end - rt_data_start);
+	size_t len = (uint64_t)rt_data_end - (uint64_t)rt_data_start;
 	bool again = arg_u64("payload.repeat", 0) != 0;
 	void *data = alloc(len, 1);
 	int rc;
@@ -159,7 +159,7 @@ static void run(void)
 		print("PAYLOAD again\n");
 		heap_reset();
 		memcpy(rt_data_start, data, len);
-		memset(rt_bss_start, 0, (size_t)(rt_bss_end - rt_bss_start));
+		memset(rt_bss_start, 0, (uint64_t)rt_bss_end - (uint64_t)rt_bss_start);
 	}
 }
 
