@@ -18,12 +18,15 @@
 
 #define RUNS_MAX 100000
 
-/* One run: each role, and all of them one after the other. */
+/* One run: each role, the sum of them, and how long it takes when all do it at once, as in the monitor. */
+enum { SUM = SECCOMP_ROLE_COUNT, AT_ONCE, SAMPLE_COUNT };
 struct sample {
-	uint64_t ns[SECCOMP_ROLE_COUNT + 1];
+	uint64_t ns[SAMPLE_COUNT];
 };
 
 static struct sample *sample_now; /* of the child, in memory shared with the parent */
+static pthread_barrier_t at_once;
+static uint64_t begun_ns[SECCOMP_ROLE_COUNT], ended_ns[SECCOMP_ROLE_COUNT];
 
 static uint64_t now_ns(void)
 {
@@ -42,7 +45,9 @@ static void role_install(enum seccomp_role role)
 		(void)fprintf(stderr, "bench/seccomp: %s\n", e.msg);
 		_exit(1);
 	}
-	sample_now->ns[role] = now_ns() - start;
+	begun_ns[role] = start;
+	ended_ns[role] = now_ns();
+	sample_now->ns[role] = ended_ns[role] - start;
 }
 
 static void *role_thread(void *arg)
@@ -51,7 +56,34 @@ static void *role_thread(void *arg)
 	return NULL;
 }
 
-/* As the monitor does: the other threads first, because a filter is inherited. */
+static void *role_thread_at_once(void *arg)
+{
+	(void)pthread_barrier_wait(&at_once);
+	role_install((enum seccomp_role)(uintptr_t)arg);
+	return NULL;
+}
+
+static void child_at_once(void)
+{
+	pthread_t threads[SECCOMP_ROLE_COUNT];
+	uint64_t begun = UINT64_MAX, ended = 0;
+
+	(void)pthread_barrier_init(&at_once, NULL, SECCOMP_ROLE_COUNT);
+	for (uintptr_t role = SECCOMP_ROLE_MAIN + 1; role < SECCOMP_ROLE_COUNT; role++)
+		if (pthread_create(&threads[role], NULL, role_thread_at_once, (void *)role) != 0)
+			_exit(1);
+	(void)role_thread_at_once((void *)(uintptr_t)SECCOMP_ROLE_MAIN);
+	for (int role = SECCOMP_ROLE_MAIN + 1; role < SECCOMP_ROLE_COUNT; role++)
+		(void)pthread_join(threads[role], NULL);
+	for (int role = 0; role < SECCOMP_ROLE_COUNT; role++) {
+		begun = begun_ns[role] < begun ? begun_ns[role] : begun;
+		ended = ended_ns[role] > ended ? ended_ns[role] : ended;
+	}
+	sample_now->ns[AT_ONCE] = ended - begun;
+	_exit(0);
+}
+
+/* The other threads first, because a filter is inherited. */
 static void child(void)
 {
 	for (uintptr_t role = SECCOMP_ROLE_MAIN + 1; role < SECCOMP_ROLE_COUNT; role++) {
@@ -63,7 +95,7 @@ static void child(void)
 	}
 	role_install(SECCOMP_ROLE_MAIN);
 	for (int role = 0; role < SECCOMP_ROLE_COUNT; role++)
-		sample_now->ns[SECCOMP_ROLE_COUNT] += sample_now->ns[role];
+		sample_now->ns[SUM] += sample_now->ns[role];
 	_exit(0);
 }
 
@@ -77,7 +109,7 @@ static void use_floor(void)
 	seccomp_set_use(&s);
 }
 
-static void run(struct sample *to, bool floor)
+static void run(struct sample *to, bool floor, void (*fn)(void))
 {
 	int status;
 	pid_t pid;
@@ -87,13 +119,20 @@ static void run(struct sample *to, bool floor)
 	if (pid == 0) {
 		if (floor)
 			use_floor();
-		child();
+		fn();
 	}
 	if (pid < 0 || waitpid(pid, &status, 0) != pid || !WIFEXITED(status) ||
 		WEXITSTATUS(status) != 0) {
 		(void)fprintf(stderr, "bench/seccomp: a run failed\n");
 		exit(1);
 	}
+}
+
+/* Each way in a process of its own; what the second leaves of single roles is overwritten by the first. */
+static void run_both(struct sample *to, bool floor)
+{
+	run(to, floor, child_at_once);
+	run(to, floor, child);
 }
 
 static int u64_compare(const void *a, const void *b)
@@ -131,13 +170,14 @@ int main(int argc, char **argv)
 	if (samples == MAP_FAILED)
 		return 1;
 	for (size_t i = 0; i < runs; i++) {
-		run(&samples[i], false);
-		run(&samples[runs + i], true);
+		run_both(&samples[i], false);
+		run_both(&samples[runs + i], true);
 	}
-	for (int what = 0; what <= SECCOMP_ROLE_COUNT; what++) {
-		(void)printf("seccomp_%s", what < SECCOMP_ROLE_COUNT
-						   ? seccomp_role_thread((enum seccomp_role)what)
-						   : "all");
+	for (int what = 0; what < SAMPLE_COUNT; what++) {
+		(void)printf("seccomp_%s", what == SUM ? "sum"
+					   : what == AT_ONCE
+						   ? "all"
+						   : seccomp_role_thread((enum seccomp_role)what));
 		print(samples, runs, what);
 		print(samples + runs, runs, what);
 		(void)printf("\n");
