@@ -93,6 +93,7 @@ install: all ## Install programs, man pages and completion under DESTDIR/PREFIX
 	install -m 644 $(B)/completion/mayfly.bash \
 		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/mayfly
 	ln -sf mayfly $(DESTDIR)$(PREFIX)/share/bash-completion/completions/mayfly-vmm
+	ln -sf mayfly $(DESTDIR)$(PREFIX)/share/bash-completion/completions/mayfly-jailer
 	install -m 644 $(B)/completion/_mayfly $(DESTDIR)$(PREFIX)/share/zsh/site-functions/
 
 .PHONY: demo

@@ -2,17 +2,18 @@
 # SPDX-License-Identifier: Apache-2.0
 # Man pages and completion are made of the option tables: every command and option is in all.
 
-# tables: the table of both programs, in the file tables
+# tables: the tables of all programs, in the file tables
 tables() {
 	[ -x "$real_vmm" ] || skip "no mayfly-vmm"
 	"$mayfly" --describe-options >tables
 	"$real_vmm" --describe-options >>tables
+	"$built/mayfly-jailer" --describe-options >>tables
 }
 
 # page COMMAND: the man page's text, hyphens as they are typed
 page() {
 	local name=mayfly-$1
-	[ "$1" != mayfly-vmm ] || name=$1
+	[[ $1 != mayfly-* ]] || name=$1
 	sed 's/\\-/-/g; s/\\f[BRI]//g' "$built/man/$name.1"
 }
 
@@ -29,8 +30,8 @@ each_option() {
 
 in_help() {
 	local help
-	if [ "$1" = mayfly-vmm ]; then
-		help=$("$real_vmm" --help)
+	if [[ $1 = mayfly-* ]]; then
+		help=$("$built/$1" --help)
 	else
 		help=$("$mayfly" help "$1")
 	fi
@@ -61,9 +62,9 @@ t_every_option_is_completed_by_bash() {
 	# shellcheck disable=SC1091
 	. "$built/completion/mayfly.bash"
 	completed() {
-		if [ "$1" = mayfly-vmm ]; then
-			COMP_WORDS=(mayfly-vmm "--$2") COMP_CWORD=1
-			_mayfly_vmm
+		if [[ $1 = mayfly-* ]]; then
+			COMP_WORDS=("$1" "--$2") COMP_CWORD=1
+			_mayfly_program
 		else
 			COMP_WORDS=(mayfly "$1" "--$2") COMP_CWORD=2
 			_mayfly

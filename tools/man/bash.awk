@@ -3,7 +3,7 @@
 BEGIN {
 	FS = "\t"
 	print "# SPDX-License-Identifier: Apache-2.0"
-	print "# bash completion for mayfly and mayfly-vmm; made by tools/man/bash.awk."
+	print "# bash completion for mayfly, mayfly-vmm and mayfly-jailer; made by tools/man/bash.awk."
 }
 
 # The shell's words for a list of completion words.
@@ -20,7 +20,7 @@ function reply(words) {
 $1 == "command" {
 	commands[++count] = $2
 	arguments[$2] = $5
-	if ($2 != "mayfly-vmm")
+	if ($2 !~ /^mayfly-/)
 		all = all " " $2
 }
 
@@ -57,10 +57,10 @@ END {
 	print "\t\t_mayfly_words \"${COMP_WORDS[1]}\" \"$cur\" \"$prev\""
 	print "\tfi"
 	print "}"
-	print "_mayfly_vmm() {"
+	print "_mayfly_program() {"
 	print "\tCOMPREPLY=()"
-	print "\t_mayfly_words mayfly-vmm \"${COMP_WORDS[COMP_CWORD]}\" \"${COMP_WORDS[COMP_CWORD - 1]}\""
+	print "\t_mayfly_words \"${COMP_WORDS[0]##*/}\" \"${COMP_WORDS[COMP_CWORD]}\" \"${COMP_WORDS[COMP_CWORD - 1]}\""
 	print "}"
 	print "complete -o filenames -F _mayfly mayfly"
-	print "complete -o filenames -F _mayfly_vmm mayfly-vmm"
+	print "complete -o filenames -F _mayfly_program mayfly-vmm mayfly-jailer"
 }

@@ -21,7 +21,7 @@ $(B)/man/mayfly.1: $(MAN_TABLES) tools/man/man.awk
 		$(@D)/jailer-page.tsv && sed 's/^\.B mayfly jailer$$/.B mayfly-jailer/' $(@D)/jailer/mayfly-jailer.1 >$(@D)/mayfly-jailer.1
 
 $(B)/completion/mayfly.bash: $(MAN_TABLES) tools/man/bash.awk
-	@awk -f tools/man/bash.awk $< >$@
+	@awk -f tools/man/bash.awk $< $(B)/man/jailer.tsv >$@
 
 $(B)/completion/_mayfly: $(MAN_TABLES) tools/man/zsh.awk
-	@awk -f tools/man/zsh.awk $< >$@
+	@awk -f tools/man/zsh.awk $< $(B)/man/jailer.tsv >$@

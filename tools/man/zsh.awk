@@ -3,9 +3,9 @@
 BEGIN {
 	FS = "\t"
 	quote = "'\\''"
-	print "#compdef mayfly mayfly-vmm"
+	print "#compdef mayfly mayfly-vmm mayfly-jailer"
 	print "# SPDX-License-Identifier: Apache-2.0"
-	print "# zsh completion for mayfly and mayfly-vmm; made by tools/man/zsh.awk."
+	print "# zsh completion for mayfly, mayfly-vmm and mayfly-jailer; made by tools/man/zsh.awk."
 }
 
 # Text inside single quotes, and inside the brackets and colons of _arguments.
@@ -28,7 +28,7 @@ function action(words) {
 
 $1 == "command" {
 	commands[++count] = $2
-	if ($2 != "mayfly-vmm")
+	if ($2 !~ /^mayfly-/)
 		summaries[$2] = $3
 	arguments[$2] = $5
 }
@@ -54,7 +54,7 @@ END {
 		if (commands[i] in summaries)
 			printf "\t\t'%s:%s'\n", commands[i], text(summaries[commands[i]])
 	print "\t\t'help:Say how a command is used'\n\t)"
-	print "\tif [[ $service == mayfly-vmm ]]; then\n\t\t_mayfly_words mayfly-vmm"
+	print "\tif [[ $service == mayfly-* ]]; then\n\t\t_mayfly_words $service"
 	print "\telif (( CURRENT == 2 )); then\n\t\t_describe command commands"
 	print "\telse\n\t\tlocal command=$words[2]\n\t\tshift words\n\t\t(( CURRENT-- ))"
 	print "\t\t_mayfly_words $command\n\tfi\n}"
