@@ -28,6 +28,17 @@
 #define LINES_MAX   10000u /* of a thread: the files stay small on a slow machine */
 #define OUTPUT_SIZE (16u << 20)
 
+/*
+ * The thread sanitizer holds back what it takes for a signal from elsewhere until its own locks are free. It
+ * takes these two for faults of the thread itself, handles them at once, and can then wait for a lock that the
+ * interrupted code of its own holds.
+ */
+#ifdef __SANITIZE_THREAD__
+#define FAULTS false
+#else
+#define FAULTS true
+#endif
+
 static struct metrics metrics;
 static FILE *log_file, *metrics_file;
 
@@ -184,14 +195,16 @@ static void check_end(bool json, int number, int status, const char *counter)
 static void fatal_signals_leave_whole_text_lines(void **state)
 {
 	(void)state;
-	check_end(false, SIGSEGV, VMM_STATUS_SIGSEGV, "sigsegv");
+	if (FAULTS)
+		check_end(false, SIGSEGV, VMM_STATUS_SIGSEGV, "sigsegv");
 	check_end(false, SIGHUP, VMM_STATUS_SIGHUP, "sighup");
 }
 
 static void fatal_signals_leave_whole_json_lines(void **state)
 {
 	(void)state;
-	check_end(true, SIGBUS, VMM_STATUS_SIGBUS, "sigbus");
+	if (FAULTS)
+		check_end(true, SIGBUS, VMM_STATUS_SIGBUS, "sigbus");
 	check_end(true, SIGXCPU, VMM_STATUS_SIGXCPU, "sigxcpu");
 }
 

@@ -66,6 +66,12 @@ void log_thread_name(const char *name);
 void log_take_over(void);
 
 /*
+ * For a handler that never returns to what it interrupted, before it waits for the end: a line that the thread
+ * was in the middle of is not waited for. Async-signal-safe.
+ */
+void log_give_up(void);
+
+/*
  * Per call site: at most 10 lines in 5 s; the next line after those 5 s is preceded by one that
  * says how many were left out. Several threads may race on it; it is only a limit.
  */
