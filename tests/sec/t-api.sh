@@ -3,8 +3,18 @@
 # A client of a jailed monitor's API that owns a folder in the jail, and exchanges files there between
 # the monitor's look at them and their use.
 
-# swapped_jail: a jailed monitor without a VM; in its folder /files, `good` takes turns with all that
-# is no good. The canary lies outside.
+a_kernel() { cp "$payloads/serial.elf" "$1"; }
+
+# What a monitor that was killed leaves: a socket without a listener, to be replaced.
+a_stale_socket() {
+	"$vmm" --api-sock "$1" >/dev/null 2>&1 &
+	until_true test -S "$1"
+	kill -KILL $!
+	finished $! || true
+}
+
+# swapped_jail [MAKE]: a jailed monitor without a VM; in its folder /files, `good`, which MAKE makes, takes turns
+# with all that is no good. The canary lies outside.
 swapped_jail() {
 	local exec=$vmm at
 	root=base/mayfly-vmm/a/root
@@ -12,7 +22,7 @@ swapped_jail() {
 	mkdir -p "$at"
 	echo canary >canary
 	chmod 666 canary
-	cp "$payloads/serial.elf" "$at/good"
+	"${1:-a_kernel}" "$at/good"
 	ln -s "$PWD/canary" "$at/link"
 	ln -s ../../../../../../../../../../../.."$PWD"/canary "$at/dots"
 	mkfifo "$at/fifo"
@@ -26,14 +36,18 @@ swapped_jail() {
 	echo "$swap" >>pids
 }
 
-# swapped REQUEST: two hundred times; each has an answer, some are refused, and nothing outside is touched.
+# swapped REQUEST ROW [MAKE]: two hundred times, and again until some are refused; each has an answer, and
+# nothing outside is touched.
 swapped() {
 	local before
-	swapped_jail
+	swapped_jail "${@:3}"
 	before=$(stat -c '%s %Y %Z %i' canary)
-	for _ in $(seq 200); do printf '%s\n' "$1"; done |
-		timeout 60 "$client" talk "$root/run/api.socket" >answers || fail "no answer: $(tail -n 1 answers)"
-	equal "$(wc -l <answers)" 200
+	for _ in $(seq 100); do
+		for _ in $(seq 200); do printf '%s\n' "$1"; done |
+			timeout 60 "$client" talk "$root/run/api.socket" >answers || fail "no answer: $(tail -n 1 answers)"
+		equal "$(wc -l <answers)" 200
+		if grep -q '^400' answers; then break; fi
+	done
 	grep -q '^400' answers || fail "never was another file in the place"
 	alive "$swap" || fail "the swapping ended: $(cat swap.err)"
 	alive "$pid" || fail "the monitor is gone: $(cat a.err)"
@@ -55,6 +69,30 @@ t_swapped_kernel() {
 t_swapped_log() {
 	swapped 'PUT /logger {"log_path":"/files/good"}' \
 		"API client exchanges the log's file with links out of the jail, a FIFO, a folder and a short file"
+}
+
+t_swapped_vsock() {
+	swapped 'PUT /vsock {"guest_cid":3,"uds_path":"/files/good"}' \
+		"API client exchanges the vsock device's stale socket with links out of the jail, a FIFO, a folder and a file" \
+		a_stale_socket
+}
+
+# A monitor takes one metrics file, so one request each.
+t_swapped_metrics() {
+	for _ in $(seq 10); do
+		swapped_jail
+		printf '%s\n' 'PUT /metrics {"metrics_path":"/files/good"}' 'GET /' |
+			timeout 20 "$client" talk "$root/run/api.socket" >answers || fail "no answer"
+		equal "$(tail -n 1 answers | cut -c1-3)" 200
+		equal "$(cat canary)" canary
+		kill "$swap" "$pid"
+		finished "$swap" || true
+		finished "$pid" || true
+		cleanup a
+		rm -rf base
+	done
+	row "API client exchanges the metrics file with links out of the jail, a FIFO, a folder and a short file" 2 \
+		"each of ten monitors answers and lives, the file outside is untouched"
 }
 
 # A load that fails ends the monitor, as clients know it: with an answer, an error, and nothing else.

@@ -102,7 +102,10 @@ t_memory_file_that_is_cut_off() {
 	finished "$pid" || status=$?
 	# By SIGBUS in the monitor, or by what KVM says of the page.
 	case $status in
-	149) has b.out 'intercepting signal 7' ;;
+	149)
+		has b.out 'was the memory file of the snapshot cut off'
+		has b.out 'intercepting signal 7'
+		;;
 	4) has b.out 'KVM' ;;
 	*) fail "status $status: $(cat b.out b.err)" ;;
 	esac
