@@ -2,9 +2,10 @@
 /* The command line of mayfly-jailer, by one table of flags. See options.h. */
 #include "jailer/options.h"
 
+#include "vmm/base/option.h"
+
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum option_kind {
@@ -20,16 +21,6 @@ enum option_kind {
 	OPT_PASS_FD,
 	OPT_CLEANUP,
 	OPT_ACTION,
-	OPT_GROUP,
-};
-
-struct option_row {
-	const char *name;
-	const char *value; /* what --help calls it, or NULL for a flag */
-	enum option_kind kind;
-	size_t offset;
-	enum jailer_action action;
-	const char *help;
 };
 
 #define OPTIONS_SUMMARY "Run a monitor in a jail"
@@ -45,25 +36,25 @@ struct option_row {
 
 /* clang-format off */
 static const struct option_row option_rows[] = {
-	{"The jail", NULL, OPT_GROUP, 0, 0, NULL},
+	{"The jail", NULL, OPTION_HEADING, 0, 0, NULL},
 	{"id", "ID", OPT_ID, AT(id), 0, "1 to 64 letters, digits or -: names the jail and the VM"},
 	{"exec-file", "PATH", OPT_STRING, AT(exec_file), 0, "the monitor; copied into the jail"},
 	{"uid", "N", OPT_UID, AT(uid), 0, "user that the monitor becomes"},
 	{"gid", "N", OPT_GID, AT(gid), 0, "group that the monitor becomes"},
 	{"chroot-base-dir", "PATH", OPT_STRING, AT(chroot_base), 0, "where jails are, an existing folder (default /srv/jailer)"},
-	{"Namespaces and processes", NULL, OPT_GROUP, 0, 0, NULL},
+	{"Namespaces and processes", NULL, OPTION_HEADING, 0, 0, NULL},
 	{"netns", "PATH", OPT_STRING, AT(netns), 0, "join this network namespace"},
 	{"new-net-ns", NULL, OPT_FLAG, AT(new_net_ns), 0, "a network namespace of its own, empty"},
 	{"new-pid-ns", NULL, OPT_FLAG, AT(new_pid_ns), 0, "a process namespace of its own; the monitor is its process 1"},
 	{"new-user-ns", NULL, OPT_FLAG, AT(new_user_ns), 0, "a user namespace that knows only --uid and --gid"},
 	{"daemonize", NULL, OPT_FLAG, AT(daemonize), 0, "a session of its own, standard input and output to /dev/null"},
 	{"pass-fd", "N", OPT_PASS_FD, 0, 0, "leave descriptor N, 3 to 255, open; may be given more than once"},
-	{"Limits", NULL, OPT_GROUP, 0, 0, NULL},
+	{"Limits", NULL, OPTION_HEADING, 0, 0, NULL},
 	{"cgroup", "FILE=VALUE", OPT_CGROUP, 0, 0, "write this into the jail's cgroup; may be given more than once"},
 	{"cgroup-version", "N", OPT_CGROUP_VERSION, 0, 0, "1 (default) or 2"},
 	{"parent-cgroup", "PATH", OPT_PARENT_CGROUP, AT(parent_cgroup), 0, "cgroup that holds the jail's (default: name of the exec file)"},
 	{"resource-limit", "NAME=N", OPT_LIMIT, 0, 0, "no-file (default 2048) or fsize; may be given more than once"},
-	{"Instead of running", NULL, OPT_GROUP, 0, 0, NULL},
+	{"Instead of running", NULL, OPTION_HEADING, 0, 0, NULL},
 	{"cleanup", "ID", OPT_CLEANUP, AT(id), JAILER_CLEANUP, "remove the jail of a VM that has ended, with all files in it"},
 	{"version", NULL, OPT_ACTION, 0, JAILER_VERSION, "the version"},
 	{"describe-options", NULL, OPT_ACTION, 0, JAILER_DESCRIBE_OPTIONS, "these options, for the makers of man pages"},
@@ -71,21 +62,17 @@ static const struct option_row option_rows[] = {
 };
 /* clang-format on */
 
+static const struct option_table option_table = {
+	.program = "mayfly-jailer",
+	.rows = option_rows,
+	.count = NELEM(option_rows),
+	.help_column = 28,
+};
+
 void jailer_options_help(void)
 {
 	(void)printf("Usage: mayfly-jailer " OPTIONS_USAGE "\n" OPTIONS_TEXT "\n");
-	for (size_t i = 0; i < NELEM(option_rows); i++) {
-		const struct option_row *r = &option_rows[i];
-		char left[64];
-
-		if (r->kind == OPT_GROUP) {
-			(void)printf("\n%s:\n", r->name);
-			continue;
-		}
-		(void)snprintf(left, sizeof(left), "--%s%s%s", r->name, r->value ? " " : "",
-			r->value ? r->value : "");
-		(void)printf("  %-25s %s\n", left, r->help);
-	}
+	option_help(&option_table);
 	(void)printf("\n" OPTIONS_STATUS "\n");
 }
 
@@ -93,40 +80,7 @@ void jailer_options_describe(void)
 {
 	(void)printf("command\tmayfly-jailer\t" OPTIONS_SUMMARY "\t" OPTIONS_USAGE
 		     "\t\t" OPTIONS_TEXT "\t" OPTIONS_STATUS "\n");
-	for (size_t i = 0; i < NELEM(option_rows); i++) {
-		const struct option_row *r = &option_rows[i];
-		bool path = r->value && strcmp(r->value, "PATH") == 0;
-
-		if (r->kind == OPT_GROUP)
-			(void)printf("group\tmayfly-jailer\t%s\n", r->name);
-		else
-			(void)printf("option\tmayfly-jailer\t%s\t\t%s\t%s\t%s\n", r->name,
-				r->value ? r->value : "", path ? "@file" : "", r->help);
-	}
-}
-
-static const struct option_row *option_find(const char *name, size_t len)
-{
-	for (size_t i = 0; i < NELEM(option_rows); i++)
-		if (option_rows[i].kind != OPT_GROUP && strlen(option_rows[i].name) == len &&
-			memcmp(option_rows[i].name, name, len) == 0)
-			return &option_rows[i];
-	return NULL;
-}
-
-/* Digits only: no sign, no space, no empty text. */
-static bool option_u64(const char *text, uint64_t max, uint64_t *ret)
-{
-	unsigned long long v;
-
-	errno = 0;
-	if (!*text || text[strspn(text, "0123456789")])
-		return false;
-	v = strtoull(text, NULL, 10);
-	if (errno || v > max)
-		return false;
-	*ret = v;
-	return true;
+	option_describe(&option_table);
 }
 
 static int option_id(const char *id, struct err *e)
@@ -256,7 +210,7 @@ static int option_store(
 {
 	void *field = (char *)o + r->offset;
 
-	switch (r->kind) {
+	switch ((enum option_kind)r->kind) {
 	case OPT_FLAG:
 		*(bool *)field = true;
 		return 0;
@@ -268,7 +222,7 @@ static int option_store(
 				"with --cleanup",
 				r->name);
 		if (r->kind == OPT_CLEANUP)
-			o->action = r->action;
+			o->action = (enum jailer_action)r->action;
 		o->id = value;
 		return option_id(value, e);
 	case OPT_PARENT_CGROUP:
@@ -298,47 +252,20 @@ static int option_store(
 	case OPT_PASS_FD:
 		return option_pass_fd(o, value, e);
 	case OPT_ACTION:
-		o->action = r->action;
+		o->action = (enum jailer_action)r->action;
 		return 0;
-	case OPT_GROUP:
-		break;
 	}
 	return 0;
-}
-
-static int option_parse_one(struct jailer_options *o, char **argv, int argc, int *i, struct err *e)
-{
-	const char *arg = argv[*i], *eq = strchr(arg, '=');
-	const struct option_row *r = NULL;
-	const char *value = "";
-
-	if (strncmp(arg, "--", 2) == 0)
-		r = option_find(arg + 2, eq ? (size_t)(eq - arg) - 2 : strlen(arg + 2));
-	if (!r)
-		return err_set(e, -EINVAL,
-			"Found argument '%s' which wasn't expected, or isn't valid in this "
-			"context; see --help",
-			arg);
-	if (!r->value && eq)
-		return err_set(e, -EINVAL, "--%s takes no value", r->name);
-	if (r->value) {
-		value = eq ? eq + 1 : (*i + 1 < argc ? argv[++*i] : NULL);
-		if (!value)
-			return err_set(e, -EINVAL,
-				"The argument '--%s' requires a value, but none was supplied.",
-				r->name);
-	}
-	return option_store(o, r, value, e);
 }
 
 /* Rules that hold between flags. */
 static int option_check(const struct jailer_options *o, struct err *e)
 {
-	const char *missing = !o->id                   ? "id"
-			      : !o->exec_file          ? "exec-file"
-			      : !o->uid && !o->has_uid ? "uid"
-			      : !o->has_gid            ? "gid"
-						       : NULL;
+	const char *missing = !o->id          ? "id"
+			      : !o->exec_file ? "exec-file"
+			      : !o->has_uid   ? "uid"
+			      : !o->has_gid   ? "gid"
+					      : NULL;
 
 	if (o->action == JAILER_CLEANUP)
 		return 0;
@@ -360,15 +287,16 @@ int jailer_options_parse(struct jailer_options *o, int argc, char **argv, struct
 		.no_file = 2048,
 	};
 	for (int i = 1; i < argc; i++) {
-		int rc;
+		const struct option_row *r;
+		const char *value;
 
 		if (strcmp(argv[i], "--") == 0) {
 			o->extra = argv + i + 1;
 			o->extra_count = (size_t)(argc - i - 1);
 			break;
 		}
-		rc = option_parse_one(o, argv, argc, &i, e);
-		if (rc < 0)
+		r = option_next(&option_table, argc, argv, &i, &value, e);
+		if (!r || option_store(o, r, value, e) < 0)
 			return err_wrap(e, "Failed to parse arguments");
 		if (o->action > JAILER_CLEANUP)
 			return 0;

@@ -3,10 +3,10 @@
 #include "vmm/options.h"
 
 #include "vmm/base/check.h"
+#include "vmm/base/option.h"
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum option_kind {
@@ -20,16 +20,6 @@ enum option_kind {
 	OPT_ID,
 	OPT_ACTION,
 	OPT_LATER,
-	OPT_GROUP,
-};
-
-struct option_row {
-	const char *name;
-	const char *value; /* what --help calls it, or NULL for a flag */
-	enum option_kind kind;
-	size_t offset;
-	enum vmm_action action;
-	const char *help;
 };
 
 #define VMM_OPTIONS_SUMMARY "Run one microVM"
@@ -42,11 +32,11 @@ struct option_row {
 
 /* clang-format off */
 static const struct option_row option_rows[] = {
-	{"The API", NULL, OPT_GROUP, 0, 0, NULL},
+	{"The API", NULL, OPTION_HEADING, 0, 0, NULL},
 	{"api-sock", "PATH", OPT_STRING, AT(api_sock), 0, "serve the API on this Unix socket (default " VMM_OPTIONS_API_SOCK ")"},
 	{"no-api", NULL, OPT_FLAG, AT(no_api), 0, "serve no API (needs --config-file)"},
 	{"http-api-max-payload-size", "N", OPT_SIZE, AT(payload_size_max), 0, "largest body of a request in bytes (default 51200)"},
-	{"The VM", NULL, OPT_GROUP, 0, 0, NULL},
+	{"The VM", NULL, OPTION_HEADING, 0, 0, NULL},
 	{"config-file", "PATH", OPT_STRING, AT(config_file), 0, "configure and start from this JSON file"},
 	{"restore", "PATH", OPT_STRING, AT(restore), 0, "load this state file and go on (needs --memory or --memory-handler)"},
 	{"memory", "PATH", OPT_STRING, AT(restore_memory), 0, "the memory file that belongs to it"},
@@ -61,7 +51,7 @@ static const struct option_row option_rows[] = {
 	{"mmds-size-limit", "N", OPT_SIZE, AT(mmds_size_max), 0, "most metadata in bytes (default: as --http-api-max-payload-size)"},
 	{"boot-timer", NULL, OPT_FLAG, 0, 0, "accepted: the boot timer is always there"},
 	{"enable-pci", NULL, OPT_LATER, 0, 0, "not supported yet: virtio devices are on MMIO"},
-	{"The log and metrics", NULL, OPT_GROUP, 0, 0, NULL},
+	{"The log and metrics", NULL, OPTION_HEADING, 0, 0, NULL},
 	{"log-path", "PATH", OPT_STRING, AT(log_path), 0, "log to this file or fifo instead of standard output"},
 	{"level", "LEVEL", OPT_LEVEL, AT(log_level), 0, "Error, Warning, Info (default), Debug, Trace or Off"},
 	{"module", "PREFIX", OPT_STRING, AT(log_module), 0, "log only from source paths that start so"},
@@ -69,19 +59,19 @@ static const struct option_row option_rows[] = {
 	{"show-log-origin", NULL, OPT_FLAG, AT(show_log_origin), 0, "put file and line into each log line"},
 	{"log-format", "FORMAT", OPT_LOG_FORMAT, AT(log_json), 0, "text (default), or json: one object a line"},
 	{"metrics-path", "PATH", OPT_STRING, AT(metrics_path), 0, "write metrics to this file or fifo"},
-	{"Confinement", NULL, OPT_GROUP, 0, 0, NULL},
+	{"Confinement", NULL, OPTION_HEADING, 0, 0, NULL},
 	{"seccomp-filter", "PATH", OPT_STRING, AT(seccomp_filter), 0, "the system-call filters of this file, from 'mayfly seccomp compile'"},
 	{"seccomp-log", NULL, OPT_FLAG, AT(seccomp_log), 0, "log denied system calls, and make them (for debugging only)"},
 	{"seccomp-record", "PATH", OPT_STRING, AT(seccomp_record), 0, "the same, and note in this file which rules were used"},
 	{"no-seccomp", NULL, OPT_FLAG, AT(no_seccomp), 0, "no system-call filters (for debugging only)"},
 	{"landlock", "DIRS", OPT_STRING, AT(landlock), 0, "once the guest runs, files are opened only below these directories (a:b:c), or off. Default: none with --no-api, off otherwise"},
-	{"For the jailer and supervisors", NULL, OPT_GROUP, 0, 0, NULL},
+	{"For the jailer and supervisors", NULL, OPTION_HEADING, 0, 0, NULL},
 	{"fds-from", "PATH", OPT_STRING, AT(fds_from), 0, "Unix socket of a launcher that sends descriptors, for paths fd:NAME"},
 	{"start-time-us", "N", OPT_U64, AT(start_time_us), 0, "monotonic time at which the process was started"},
 	{"start-time-cpu-us", "N", OPT_U64, AT(start_time_cpu_us), 0, "CPU time used by then"},
 	{"parent-cpu-time-us", "N", OPT_U64, AT(parent_cpu_time_us), 0, "CPU time of the parent"},
 	{"supervisor-fd", "N", OPT_INT, AT(supervisor_fd), 0, "seqpacket socket of `mayfly run`"},
-	{"Print and exit", NULL, OPT_GROUP, 0, 0, NULL},
+	{"Print and exit", NULL, OPTION_HEADING, 0, 0, NULL},
 	{"version", NULL, OPT_ACTION, 0, VMM_ACTION_VERSION, "the version"},
 	{"snapshot-version", NULL, OPT_ACTION, 0, VMM_ACTION_SNAPSHOT_VERSION, "the version of the snapshot format"},
 	{"describe-snapshot", "PATH", OPT_ACTION, AT(describe_snapshot), VMM_ACTION_DESCRIBE_SNAPSHOT, "what is in a state file, its version first"},
@@ -93,32 +83,27 @@ static const struct option_row option_rows[] = {
 };
 /* clang-format on */
 
-void vmm_options_help(void)
-{
-	(void)printf("Usage: mayfly-vmm [OPTION]...\n"
-		     "Runs one microVM, configured by the API on a Unix socket or by a file.\n");
-	for (size_t i = 0; i < NELEM(option_rows); i++) {
-		const struct option_row *r = &option_rows[i];
-		char left[64];
-
-		if (r->kind == OPT_GROUP) {
-			(void)printf("\n%s:\n", r->name);
-			continue;
-		}
-		(void)snprintf(left, sizeof(left), "--%s%s%s", r->name, r->value ? " " : "",
-			r->value ? r->value : "");
-		(void)printf("  %-31s %s\n", left, r->help);
-	}
-	(void)printf("\n" VMM_OPTIONS_STATUS "\n");
-}
-
 static const char *option_words(const struct option_row *r)
 {
 	if (r->kind == OPT_LEVEL)
 		return "Error Warning Info Debug Trace Off";
-	if (r->kind == OPT_LOG_FORMAT)
-		return "text json";
-	return r->value && strcmp(r->value, "PATH") == 0 ? "@file" : "";
+	return r->kind == OPT_LOG_FORMAT ? "text json" : NULL;
+}
+
+static const struct option_table option_table = {
+	.program = "mayfly-vmm",
+	.rows = option_rows,
+	.count = NELEM(option_rows),
+	.help_column = 34,
+	.words = option_words,
+};
+
+void vmm_options_help(void)
+{
+	(void)printf("Usage: mayfly-vmm [OPTION]...\n"
+		     "Runs one microVM, configured by the API on a Unix socket or by a file.\n");
+	option_help(&option_table);
+	(void)printf("\n" VMM_OPTIONS_STATUS "\n");
 }
 
 void vmm_options_describe(void)
@@ -126,39 +111,16 @@ void vmm_options_describe(void)
 	(void)printf("command\tmayfly-vmm\t" VMM_OPTIONS_SUMMARY "\t[OPTION]...\t\t"
 		     "Runs one microVM, configured by the API on a Unix socket or by a "
 		     "file.\t" VMM_OPTIONS_STATUS "\n");
-	for (size_t i = 0; i < NELEM(option_rows); i++) {
-		const struct option_row *r = &option_rows[i];
-
-		if (r->kind == OPT_GROUP)
-			(void)printf("group\tmayfly-vmm\t%s\n", r->name);
-		else
-			(void)printf("option\tmayfly-vmm\t%s\t\t%s\t%s\t%s\n", r->name,
-				r->value ? r->value : "", option_words(r), r->help);
-	}
+	option_describe(&option_table);
 }
 
-static const struct option_row *option_find(const char *name, size_t len)
-{
-	for (size_t i = 0; i < NELEM(option_rows); i++)
-		if (option_rows[i].kind != OPT_GROUP && strlen(option_rows[i].name) == len &&
-			memcmp(option_rows[i].name, name, len) == 0)
-			return &option_rows[i];
-	return NULL;
-}
-
-static int option_parse_u64(
+static int option_number(
 	const char *name, const char *text, uint64_t max, uint64_t *ret, struct err *e)
 {
-	char *end;
-	unsigned long long v;
-
-	errno = 0;
-	v = strtoull(text, &end, 10);
-	if (errno || end == text || *end || *text == '-' || v > max)
-		return err_set(e, -EINVAL, "--%s: \"%s\" is not a number from 0 to %llu", name,
-			text, (unsigned long long)max);
-	*ret = v;
-	return 0;
+	if (option_u64(text, max, ret))
+		return 0;
+	return err_set(e, -EINVAL, "--%s: \"%s\" is not a number from 0 to %llu", name, text,
+		(unsigned long long)max);
 }
 
 static bool option_id_ok(const char *id)
@@ -176,7 +138,7 @@ static int option_store(
 	int rc;
 
 	if (r->kind == OPT_ACTION)
-		o->action = r->action;
+		o->action = (enum vmm_action)r->action;
 	else if (r->kind == OPT_FLAG && r->offset)
 		*(bool *)field = true;
 	else if (r->kind == OPT_LATER && !o->not_supported)
@@ -184,7 +146,7 @@ static int option_store(
 	if (!r->value)
 		return 0;
 	CHECK(value);
-	switch (r->kind) {
+	switch ((enum option_kind)r->kind) {
 	case OPT_ID:
 		if (!option_id_ok(value))
 			return err_set(e, -EINVAL,
@@ -210,15 +172,15 @@ static int option_store(
 			return 0;
 		return err_set(e, -EINVAL, "--log-format: \"%s\" is not text or json", value);
 	case OPT_U64:
-		return option_parse_u64(r->name, value, UINT64_MAX, (uint64_t *)(void *)field, e);
+		return option_number(r->name, value, UINT64_MAX, (uint64_t *)(void *)field, e);
 	case OPT_SIZE:
-		rc = option_parse_u64(r->name, value, UINT32_MAX, (uint64_t *)(void *)field, e);
+		rc = option_number(r->name, value, UINT32_MAX, (uint64_t *)(void *)field, e);
 		if (rc == 0 && *(uint64_t *)(void *)field == 0)
 			return err_set(e, -EINVAL, "--%s: 0 is not a number from 1 to %u", r->name,
 				UINT32_MAX);
 		return rc;
 	case OPT_INT:
-		rc = option_parse_u64(r->name, value, INT32_MAX, &number, e);
+		rc = option_number(r->name, value, INT32_MAX, &number, e);
 		if (rc == 0)
 			*(int *)(void *)field = (int)number;
 		return rc;
@@ -227,33 +189,9 @@ static int option_store(
 		return 0;
 	case OPT_FLAG:
 	case OPT_LATER:
-	case OPT_GROUP:
 		break;
 	}
 	return 0;
-}
-
-static int option_parse_one(struct vmm_options *o, char **argv, int argc, int *i, struct err *e)
-{
-	const char *arg = argv[*i], *eq = strchr(arg, '=');
-	const struct option_row *r = NULL;
-	const char *value = NULL;
-
-	if (strncmp(arg, "--", 2) == 0)
-		r = option_find(arg + 2, eq ? (size_t)(eq - arg) - 2 : strlen(arg + 2));
-	if (!r)
-		return err_set(
-			e, -EINVAL, "Found argument '%s' which wasn't expected; see --help", arg);
-	if (!r->value && eq)
-		return err_set(e, -EINVAL, "--%s takes no value", r->name);
-	if (r->value) {
-		value = eq ? eq + 1 : (*i + 1 < argc ? argv[++*i] : NULL);
-		if (!value)
-			return err_set(e, -EINVAL,
-				"The argument '--%s' requires a value, but none was supplied",
-				r->name);
-	}
-	return option_store(o, r, value, e);
 }
 
 /* Rules that hold between flags. */
@@ -309,7 +247,9 @@ int vmm_options_parse(struct vmm_options *o, int argc, char **argv, struct err *
 		.supervisor_fd = -1,
 	};
 	for (int i = 1; i < argc; i++) {
-		int rc = option_parse_one(o, argv, argc, &i, e);
+		const char *value;
+		const struct option_row *r = option_next(&option_table, argc, argv, &i, &value, e);
+		int rc = r ? option_store(o, r, value, e) : -EINVAL;
 
 		if (rc < 0)
 			return rc;

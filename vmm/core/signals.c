@@ -81,7 +81,8 @@ static void signals_on_known(int number, siginfo_t *info, void *context)
 			_exit(row->status);
 		log_take_over();
 		if (number == SIGBUS && info->si_code == BUS_ADRERR)
-			log_error("A mapped file lacks the page that was used: was the memory file of "
+			log_error("A mapped file lacks the page that was used: was the memory file "
+				  "of "
 				  "the snapshot cut off?");
 		log_error("Shutting down VM after intercepting signal %d, code %d.", number,
 			info->si_code);
