@@ -144,9 +144,10 @@ over_limit() {
 # ticks PID: of CPU time, 100 to a second.
 ticks_of() { awk '{ print $14 + $15 }' "/proc/$1/stat"; }
 
-# beyond MEMORY-ARG... -- CPU-ARG...: what a guest gets that wants more memory, and more CPU time, than its cgroup has.
+# beyond VERSION MEMORY-ARG... -- CPU-ARG...: what a guest gets that wants more memory, and more CPU time, than its cgroup has.
 beyond() {
-	local memory=() greedy status=0 began before
+	local version=$1 memory=() greedy status=0 began before
+	shift
 	while [ "$1" != -- ]; do memory+=("$1"); shift; done
 	shift
 	neighbour
@@ -162,7 +163,7 @@ beyond() {
 	ask 50 after
 	alive "$neighbour"
 	cleanup_one memory
-	row "guest uses more memory than its cgroup has" 7 "the kernel ends its own monitor; a neighbour answers throughout"
+	row "guest uses more memory than its cgroup has (cgroup version $version)" 7 "the kernel ends its own monitor; a neighbour answers throughout"
 
 	over_limit cpu "$@"
 	greedy=$pid
@@ -179,10 +180,15 @@ beyond() {
 	until_true all_ended "$greedy" "$neighbour"
 	cleanup_one cpu
 	cleanup_one neighbour
-	row "guest spins on a tenth of a CPU" 7 "it gets no more; a neighbour answers throughout"
+	row "guest spins on a tenth of a CPU (cgroup version $version)" 7 "it gets no more; a neighbour answers throughout"
 }
 
 t_more_memory_and_time_than_the_cgroup_has() {
 	[ -n "$(hierarchy memory)" ] && [ -n "$(hierarchy cpu)" ] || skip "no memory or cpu controller of version 1"
-	beyond --cgroup memory.limit_in_bytes=50331648 -- --cgroup cpu.cfs_period_us=100000 --cgroup cpu.cfs_quota_us=10000
+	beyond 1 --cgroup memory.limit_in_bytes=50331648 -- --cgroup cpu.cfs_period_us=100000 --cgroup cpu.cfs_quota_us=10000
+}
+
+t2_more_memory_and_time_than_the_cgroup_has() {
+	beyond 2 --cgroup-version 2 --cgroup memory.max=50331648 --cgroup memory.swap.max=0 -- \
+		--cgroup-version 2 --cgroup 'cpu.max=10000 100000'
 }
