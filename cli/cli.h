@@ -18,7 +18,7 @@ enum {
 	CLI_USAGE = 2,  /* the command line or a file named on it */
 };
 
-#define CLI_OPTIONS_MAX 24
+#define CLI_OPTIONS_MAX 32
 
 struct cli_option {
 	int id;            /* what cli_option_next returns; a letter is also its short form */

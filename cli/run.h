@@ -43,7 +43,11 @@ struct run_drive {
 /* Strings are borrowed from argv. */
 struct run_options {
 	const char *name; /* or NULL: run-PID */
+	/* Exactly one of the next three; the others are NULL. */
 	const char *kernel;
+	const char *restore; /* a state file, with its memory file */
+	const char *fork_of; /* a VM that runs */
+	const char *restore_memory;
 	const char *initrd;   /* or NULL */
 	const char *cmdline;  /* added to the default or used instead, or NULL */
 	char *log_level;      /* these two become arguments of the monitor */
@@ -58,6 +62,8 @@ struct run_options {
 	uint32_t jail_uid, jail_gid; /* if has_jail_user; otherwise made of our pid */
 	uint32_t vcpu_count;
 	uint32_t drive_count;
+	bool machine_given; /* an option that a machine is made of */
+	bool clock_realtime;
 	bool cmdline_replaces;
 	bool entropy;
 	bool timeline;
@@ -78,6 +84,12 @@ int run_main(int argc, char **argv);
 
 /* A sealed memfd that holds the monitor's configuration. The caller owns it. */
 int run_config_create(const struct run_options *o, struct err *e);
+
+/*
+ * Asks the VM fork_of to offer a fork, and returns the path of the socket on which it does, in dst. It is gone when
+ * somebody has collected, or after 10 s. 0, or -errno with *e.
+ */
+int run_fork_offer(char dst[PATH_MAX], const char *fork_of, struct err *e) MUST_USE;
 
 /* The terminal on standard input. Owned by run_main. */
 struct run_tty {

@@ -28,7 +28,8 @@
 /* What fork leaves to the child; all of it belongs to run_child_start. */
 struct spawn {
 	char program[PATH_MAX];
-	int config_fd;
+	char fork_socket[PATH_MAX]; /* with fork_of */
+	int config_fd;              /* with a kernel, otherwise -1 */
 	int socket_fd;
 	int log_fd;  /* or -1 */
 	int api_fd;  /* a listening socket, or -1: the monitor makes its own */
@@ -187,8 +188,19 @@ static void arguments_add(struct spawn *s, const struct run_options *o,
 		run_argv_add(a, "--id");
 		run_argv_add(a, "%s", id);
 	}
-	run_argv_add(a, "--config-file");
-	run_argv_add(a, "%s%d", at, s->config_fd);
+	if (s->config_fd >= 0) {
+		run_argv_add(a, "--config-file");
+		run_argv_add(a, "%s%d", at, s->config_fd);
+	} else {
+		run_argv_add(a, o->restore ? "--restore" : "--fork-from");
+		run_argv_add(a, "%s", o->restore ? o->restore : s->fork_socket);
+	}
+	if (o->restore) {
+		run_argv_add(a, "--memory");
+		run_argv_add(a, "%s", o->restore_memory);
+	}
+	if (o->clock_realtime)
+		run_argv_add(a, "--clock-realtime");
 	run_argv_add(a, "--supervisor-fd");
 	run_argv_add(a, "%d", s->socket_fd);
 	run_argv_add(a, "--level");
@@ -310,9 +322,10 @@ static int child_start(
 		return err_set_os(e, -errno, "cannot make the supervisor socket");
 	c->socket_fd = pair[0];
 	s->socket_fd = pair[1];
-	s->config_fd = run_config_create(o, e);
-	if (s->config_fd < 0)
+	if (o->kernel && (s->config_fd = run_config_create(o, e)) < 0)
 		return s->config_fd;
+	if (o->fork_of && (r = run_fork_offer(s->fork_socket, o->fork_of, e)) < 0)
+		return r;
 	pid = child_spawn_with_args(s, o, &c->entry, c->jail, e);
 	if (pid < 0)
 		return pid;

@@ -20,6 +20,10 @@
 
 enum {
 	OPT_KERNEL = 256,
+	OPT_RESTORE,
+	OPT_RESTORE_MEMORY,
+	OPT_FORK_OF,
+	OPT_CLOCK_REALTIME,
 	OPT_INITRD,
 	OPT_DRIVE,
 	OPT_ROOT,
@@ -43,7 +47,15 @@ enum {
 };
 
 static const struct cli_option run_option_table[] = {
-	{OPT_KERNEL, "kernel", "PATH", "@file", "vmlinux (ELF) or bzImage; needed"},
+	{OPT_KERNEL, "kernel", "PATH", "@file", "vmlinux (ELF) or bzImage"},
+	{OPT_RESTORE, "restore", "PATH", "@file",
+		"instead of a kernel: go on from this snapshot's state file"},
+	{OPT_RESTORE_MEMORY, "restore-memory", "PATH", "@file",
+		"the memory file that belongs to it"},
+	{OPT_FORK_OF, "fork-of", "VM", "@vm",
+		"instead of a kernel: go on as a live fork of a VM that runs"},
+	{OPT_CLOCK_REALTIME, "clock-realtime", NULL, NULL,
+		"with --restore or --fork-of: the guest's wall clock jumps to now"},
 	{OPT_INITRD, "initrd", "PATH", "@file", "initial RAM file system"},
 	{OPT_ROOT, "root", "PATH[:ro]", "@file",
 		"disk image that holds the root file system: the first disk, and root= on the "
@@ -270,13 +282,34 @@ static int jail_option_apply(struct run_options *o, int opt)
 	}
 }
 
-/* One option, a flat switch. */
-static int option_apply(struct run_options *o, int opt)
+static int source_option_apply(struct run_options *o, int opt)
 {
 	switch (opt) {
 	case OPT_KERNEL:
 		o->kernel = optarg;
 		return file_check("--kernel", optarg, "r", false);
+	case OPT_RESTORE:
+		o->restore = optarg;
+		return file_check("--restore", optarg, "r", false);
+	case OPT_RESTORE_MEMORY:
+		o->restore_memory = optarg;
+		return file_check("--restore-memory", optarg, "r", false);
+	case OPT_FORK_OF:
+		o->fork_of = optarg;
+		return CLI_OK;
+	case OPT_CLOCK_REALTIME:
+		o->clock_realtime = true;
+		return CLI_OK;
+	default:
+		return jail_option_apply(o, opt);
+	}
+}
+
+/* What a machine is made of: a snapshot and a fork have it all. */
+static int machine_option_apply(struct run_options *o, int opt)
+{
+	o->machine_given = true;
+	switch (opt) {
 	case OPT_INITRD:
 		o->initrd = optarg;
 		return file_check("--initrd", optarg, "r", false);
@@ -298,6 +331,25 @@ static int option_apply(struct run_options *o, int opt)
 	case OPT_NO_ENTROPY:
 		o->entropy = opt == OPT_ENTROPY;
 		return CLI_OK;
+	default:
+		return CLI_USAGE;
+	}
+}
+
+/* One option, a flat switch. */
+static int option_apply(struct run_options *o, int opt)
+{
+	switch (opt) {
+	case OPT_INITRD:
+	case OPT_DRIVE:
+	case OPT_ROOT:
+	case OPT_CPUS:
+	case OPT_MEMORY:
+	case OPT_CMDLINE:
+	case OPT_CMDLINE_REPLACE:
+	case OPT_ENTROPY:
+	case OPT_NO_ENTROPY:
+		return machine_option_apply(o, opt);
 	case OPT_TIMELINE:
 		o->timeline = true;
 		return CLI_OK;
@@ -319,8 +371,33 @@ static int option_apply(struct run_options *o, int opt)
 		return cli_usage(
 			"run", "--name '%s': must be 1 to 64 letters, digits or -", optarg);
 	default:
-		return jail_option_apply(o, opt);
+		return source_option_apply(o, opt);
 	}
+}
+
+/* Where the VM comes from. */
+static int source_check(const struct run_options *o)
+{
+	int count = (o->kernel != NULL) + (o->restore != NULL) + (o->fork_of != NULL);
+
+	if (count != 1)
+		return cli_usage(
+			"run", count ? "--kernel, --restore and --fork-of: give only one"
+				     : "--kernel PATH is needed, or --restore, or --fork-of");
+	if (!o->restore != !o->restore_memory)
+		return cli_usage("run", "--restore and --restore-memory need each other");
+	if (o->kernel && o->clock_realtime)
+		return cli_usage("run", "--clock-realtime needs --restore or --fork-of");
+	if (o->kernel)
+		return CLI_OK;
+	if (o->machine_given)
+		return cli_usage("run",
+			"--restore and --fork-of: the machine is the one that it was; leave out "
+			"--initrd, --root, --drive, --cpus, --memory, --cmdline and --entropy");
+	if (o->jail)
+		return cli_usage(
+			"run", "--jail: not with --restore or --fork-of; use mayfly-jailer");
+	return CLI_OK;
 }
 
 /* What can only be said once all options are known. */
@@ -332,8 +409,8 @@ static int options_check(const struct run_options *o, int argc, char **argv)
 	if (optind < argc)
 		return cli_usage(
 			"run", "'%s': every argument must belong to an option", argv[optind]);
-	if (!o->kernel)
-		return cli_usage("run", "--kernel PATH is needed");
+	if (source_check(o) != CLI_OK)
+		return CLI_USAGE;
 	if (!o->jail && (o->jail_dir || o->has_jail_user || o->jail_cgroup_count || o->jailer_path))
 		return cli_usage(
 			"run", "--jail-dir, --jail-user, --jail-cgroup and --jailer need --jail");
@@ -376,8 +453,10 @@ int run_options_parse(struct run_options *o, int argc, char **argv)
 const struct cli_command cli_run_command = {
 	.name = "run",
 	.summary = "Boot a kernel in a new VM, its console here",
-	.arguments = "--kernel PATH [OPTION]...",
-	.description = "Boots a Linux kernel in a new VM whose serial console is this terminal.",
+	.arguments = "--kernel PATH|--restore PATH|--fork-of VM [OPTION]...",
+	.description = "Boots a Linux kernel in a new VM whose serial console is this terminal; or "
+		       "goes on "
+		       "with a machine that was saved, or as a live fork of one that runs.",
 	.options = run_option_table,
 	.option_count = NELEM(run_option_table),
 	.notes = "Default kernel command line:\n" RUN_CMDLINE_DEFAULT "\n\n"

@@ -13,6 +13,7 @@ static const struct snapshot_action {
 	const char *args;
 	int (*main)(const struct snapshot_options *o, char **args, int count);
 } actions[] = {
+	{"create", 0, 1, "one argument, the VM", snapshot_create_main},
 	{"show", 1, 1, "one argument, the state file", snapshot_show_main},
 	{"verify", 1, 2, "a state file, and its memory file if that is to be checked too",
 		snapshot_verify_main},
@@ -32,14 +33,16 @@ static const struct snapshot_action *action_find(const char *name)
 }
 
 #define OPTION_MEMORY_ONLY 256
+#define OPTION_DIFF        257
 
 static const struct cli_option snapshot_options[] = {
 	{'j', "json", NULL, NULL, "show, verify, diff: print JSON"},
 	{OPTION_MEMORY_ONLY, "memory", NULL, NULL, "diff: both files are memory files"},
 	{'o', "output", "FILE", "@file", "merge, pack: write this file"},
 	{'d', "directory", "DIR", "@file", "unpack: into vm.state and vm.mem of this directory"},
-	{'s', "state-file", "FILE", "@file", "unpack: the state file to write"},
-	{'m', "memory-file", "FILE", "@file", "unpack: the memory file to write"},
+	{'s', "state-file", "FILE", "@file", "create, unpack: the state file to write"},
+	{'m', "memory-file", "FILE", "@file", "create, unpack: the memory file to write"},
+	{OPTION_DIFF, "diff", NULL, NULL, "create: only what has changed since the last snapshot"},
 	CLI_OPTION_HELP,
 };
 
@@ -55,6 +58,9 @@ static int options_read(int argc, char **argv, struct snapshot_options *o)
 			break;
 		case OPTION_MEMORY_ONLY:
 			o->memory_only = true;
+			break;
+		case OPTION_DIFF:
+			o->diff = true;
 			break;
 		case 'o':
 			o->output = optarg;
@@ -115,9 +121,10 @@ static int snapshot_main(int argc, char **argv)
 		return status;
 	if (!action && count > 0)
 		return cli_usage("snapshot",
-			"'%s': must be show, verify, diff, merge, pack or unpack", args[0]);
+			"'%s': must be create, show, verify, diff, merge, pack or unpack", args[0]);
 	if (!action)
-		return cli_usage("snapshot", "missing: show, verify, diff, merge, pack or unpack");
+		return cli_usage(
+			"snapshot", "missing: create, show, verify, diff, merge, pack or unpack");
 	if (count < action->least || count > action->most)
 		return cli_usage("snapshot", "%s takes %s", action->name, action->args);
 	return action->main(&o, args, count);
@@ -125,11 +132,12 @@ static int snapshot_main(int argc, char **argv)
 
 const struct cli_command cli_snapshot_command = {
 	.name = "snapshot",
-	.summary = "Look at, check, merge and pack snapshots",
-	.arguments = "show|verify|diff|merge|pack|unpack [OPTION]... FILE...",
+	.summary = "Make, look at, check, merge and pack snapshots",
+	.arguments = "create|show|verify|diff|merge|pack|unpack [OPTION]... FILE...",
 	.description =
-		"Works on the files of a snapshot; no VM is needed. A snapshot has a state file "
-		"and a memory file.\n\n"
+		"A snapshot has a state file and a memory file. Only create needs a VM.\n\n"
+		"create [VM] --state-file FILE --memory-file FILE saves a VM that runs, which "
+		"stands still meanwhile. 'mayfly run --restore' goes on from there.\n\n"
 		"show STATE prints what is in a state file.\n\n"
 		"verify STATE [MEMORY] checks the state file's checksum, sections and values, and "
 		"that the memory file has the right size and can be read.\n\n"
@@ -140,7 +148,7 @@ const struct cli_command cli_snapshot_command = {
 		"pack STATE MEMORY --output FILE makes one compressed archive.\n\n"
 		"unpack FILE writes state file and memory file again: into --directory, or as "
 		"--state-file and --memory-file.",
-	.words = "show verify diff merge pack unpack @file",
+	.words = "create show verify diff merge pack unpack @file",
 	.options = snapshot_options,
 	.option_count = NELEM(snapshot_options),
 	.notes = "Exit status: 0; 1 if a file is damaged or cannot be read or written, of diff if "

@@ -12,10 +12,11 @@
 struct snapshot_options {
 	const char *output; /* these may be NULL */
 	const char *directory, *state, *memory;
-	bool json, memory_only;
+	bool json, memory_only, diff;
 };
 
 /* Actions: args as counted by the table in snapshot.c. Return the exit status. */
+int snapshot_create_main(const struct snapshot_options *o, char **args, int count);
 int snapshot_show_main(const struct snapshot_options *o, char **args, int count);
 int snapshot_verify_main(const struct snapshot_options *o, char **args, int count);
 int snapshot_diff_main(const struct snapshot_options *o, char **args, int count);

@@ -79,9 +79,9 @@ nothing_left() {
 
 t_snapshot_refuses_bad_command_lines() {
 	status_of 2 "$mayfly" snapshot
-	has err 'missing: show, verify, diff, merge, pack or unpack'
+	has err 'missing: create, show, verify, diff, merge, pack or unpack'
 	status_of 2 "$mayfly" snapshot paint
-	has err "'paint': must be show"
+	has err "'paint': must be create, show"
 	status_of 2 "$mayfly" snapshot show
 	status_of 2 "$mayfly" snapshot show a b
 	status_of 2 "$mayfly" snapshot diff a b c
