@@ -141,6 +141,7 @@ t_pool_that_is_killed_leaves_nothing() {
 	until_is ready 3
 	take_one
 	turns "$id" 1
+	until_is ready 3 # one in the place of the taken one
 	p="$(pids_of ready) $(pids_of taken)"
 	[ "$(echo "$p" | wc -w)" -ge 4 ] || fail "$p"
 	kill -KILL "$pool"
