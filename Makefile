@@ -46,7 +46,7 @@ LIB_OBJS := $(LIB_SRCS:%.c=$(B)/o/%.o)
 CLI_OBJS := $(CLI_SRCS:%.c=$(B)/o/%.o)
 VMM_OBJS := $(B)/o/vmm/main.o $(B)/o/vmm/options.o
 LIB      := $(B)/libmayfly.a
-VMM_LIBS := -ljansson -l:liburing.a -l:libhttp_parser.a
+VMM_LIBS := -ljansson -l:liburing.a -l:libhttp_parser.a -l:liblzma.a
 SEED_INPUTS := $(wildcard vmm/*.[ch] vmm/*/*.[ch] virtio/*.[ch] snapshot/*.[ch] api/*.[ch] api/*/*.[ch] seccomp/*.[ch])
 
 .DELETE_ON_ERROR:

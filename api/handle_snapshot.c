@@ -10,6 +10,7 @@
 #include "vmm/base/cleanup.h"
 #include "vmm/base/clock.h"
 #include "vmm/base/log.h"
+#include "vmm/base/scratch.h"
 
 #include <errno.h>
 #include <string.h>
@@ -267,7 +268,7 @@ static void load_keep_own(struct vm_config *to, struct vm_config *from)
 static int load_configure(struct controller *c, const struct snapshot_load *l,
 	const struct api_snapshot_load *b, struct err *e)
 {
-	static struct vm_config loaded; /* large */
+	static _Alignas(SCRATCH_ALIGN) struct vm_config loaded; /* large */
 	int rc;
 
 	vm_config_init(&loaded);
@@ -283,6 +284,7 @@ static int load_configure(struct controller *c, const struct snapshot_load *l,
 	load_keep_own(&loaded, &c->config);
 	vm_config_fini(&c->config);
 	c->config = loaded;
+	scratch_drop(&loaded, sizeof(loaded));
 	return 0;
 }
 
@@ -326,8 +328,7 @@ int controller_restore(struct controller *c, const struct api_snapshot_load *b, 
 		rc = load_configure(c, &load, b, e);
 	if (rc == 0)
 		rc = load_start(c, &load, e);
-	free(load.data); /* what the state file had is in the machine */
-	load.data = NULL;
+	snapshot_load_forget(&load);
 	if (rc < 0)
 		return err_wrap(e, "Load snapshot error: Failed to restore from snapshot");
 	c->state = API_PAUSED;

@@ -5,50 +5,13 @@
 #include "vmm/base/check.h"
 
 #include <errno.h>
+#include <lzma.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define CRC_POLY 0xc96c5795d7870f42ull /* ECMA-182, reflected */
-
-static uint64_t crc_tables[8][256];
-
-/* Table k advances a byte by k more bytes, so that eight are done at a time. */
-static void crc_init(void)
-{
-	for (uint32_t i = 0; i < 256; i++) {
-		uint64_t v = i;
-
-		for (int bit = 0; bit < 8; bit++)
-			v = v & 1 ? v >> 1 ^ CRC_POLY : v >> 1;
-		crc_tables[0][i] = v;
-	}
-	for (uint32_t k = 1; k < 8; k++)
-		for (uint32_t i = 0; i < 256; i++) {
-			uint64_t v = crc_tables[k - 1][i];
-
-			crc_tables[k][i] = crc_tables[0][v & 0xff] ^ v >> 8;
-		}
-}
-
 uint64_t snapshot_crc(uint64_t crc, const void *data, size_t len)
 {
-	const uint8_t *p = data;
-
-	if (crc_tables[0][1] == 0)
-		crc_init();
-	crc = ~crc;
-	for (; len >= sizeof(crc); p += sizeof(crc), len -= sizeof(crc)) {
-		uint64_t word, next = 0;
-
-		memcpy(&word, p, sizeof(word));
-		word ^= crc;
-		for (unsigned k = 0; k < 8; k++)
-			next ^= crc_tables[7 - k][word >> (8 * k) & 0xff];
-		crc = next;
-	}
-	for (; len > 0; p++, len--)
-		crc = crc_tables[0][(crc ^ *p) & 0xff] ^ crc >> 8;
-	return ~crc;
+	return lzma_crc64(data, len, crc);
 }
 
 /* Room for len more bytes, or NULL; the file is then too large, or memory is short. */

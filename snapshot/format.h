@@ -81,5 +81,5 @@ const struct snapshot_section *snapshot_find(
 int snapshot_get_table(const struct snapshot_reader *r, uint32_t id, uint32_t instance,
 	const struct field_table *t, void *ret, struct err *e) MUST_USE;
 
-/* Continues a CRC-64; start with 0. */
+/* Continues a CRC-64/XZ (ECMA-182, reflected); start with 0. */
 uint64_t snapshot_crc(uint64_t crc, const void *data, size_t len);

@@ -9,9 +9,11 @@
 #include "vmm/base/io.h"
 #include "vmm/base/log.h"
 #include "vmm/base/passed_fd.h"
+#include "vmm/base/scratch.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <string.h>
 
 static int load_config_text(struct snapshot_load *l, struct err *e)
@@ -102,6 +104,16 @@ void snapshot_load_close(struct snapshot_load *l)
 	free(l->data);
 	l->config = NULL;
 	l->data = NULL;
+}
+
+void snapshot_load_forget(struct snapshot_load *l)
+{
+	free(l->config);
+	free(l->data);
+	l->config = NULL;
+	l->data = NULL;
+	scratch_drop(&l->reader, sizeof(*l) - offsetof(struct snapshot_load, reader));
+	(void)malloc_trim(0);
 }
 
 /* ---- the machine's source ---- */

@@ -46,6 +46,11 @@ struct snapshot_load {
 /* *l is large: static, or on the heap. -errno: *e, and nothing is to be closed. */
 int snapshot_load_open(
 	struct snapshot_load *l, const struct snapshot_load_options *o, struct err *e) MUST_USE;
+/*
+ * The machine has what the state file said: gives back the memory that this took, which for one of a
+ * thousand clones is a third of all that it has for itself. *l is static. Only snapshot_load_close may follow.
+ */
+void snapshot_load_forget(struct snapshot_load *l);
 void snapshot_load_close(struct snapshot_load *l);
 
 /* For machine_options; its context is the struct snapshot_load. */

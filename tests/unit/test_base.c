@@ -5,6 +5,7 @@
 #include "vmm/base/clock.h"
 #include "vmm/base/err.h"
 #include "vmm/base/io.h"
+#include "vmm/base/scratch.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -290,6 +291,61 @@ static void ranges_never_wrap(void **state)
 	assert_true(in_range(0, UINT64_MAX, UINT64_MAX));
 }
 
+/* Whole pages only, whatever the object's beginning and end; neighbours in its first and last page stay. */
+static void scratch_is_given_back_by_whole_pages(void **state)
+{
+	static _Alignas(SCRATCH_ALIGN) unsigned char room[4 * SCRATCH_ALIGN];
+	static const struct {
+		size_t at, size, first, end; /* dropped: from first to end */
+	} cases[] = {
+		{0, sizeof(room), 0, sizeof(room)},
+		{0, SCRATCH_ALIGN, 0, SCRATCH_ALIGN},
+		{0, SCRATCH_ALIGN - 1, 0, 0},
+		{0, 2 * SCRATCH_ALIGN - 1, 0, SCRATCH_ALIGN},
+		{1, 2 * SCRATCH_ALIGN, SCRATCH_ALIGN, 2 * SCRATCH_ALIGN},
+		{1, 2 * SCRATCH_ALIGN - 2, 0, 0},
+		{SCRATCH_ALIGN - 1, 1 + SCRATCH_ALIGN, SCRATCH_ALIGN, 2 * SCRATCH_ALIGN},
+		{1, 1, 0, 0},
+		{SCRATCH_ALIGN, 0, 0, 0},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		memset(room, 7, sizeof(room));
+		scratch_drop(room + cases[i].at, cases[i].size);
+		for (size_t k = 0; k < sizeof(room); k++)
+			assert_int_equal(room[k], k >= cases[i].first && k < cases[i].end ? 0 : 7);
+	}
+}
+
+/* Private memory of the pages that an object has. */
+static size_t resident_pages(const unsigned char *at, size_t pages)
+{
+	uint64_t entries[8];
+	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	size_t count = 0, size = pages * sizeof(entries[0]);
+
+	assert_true(fd >= 0 && pages <= sizeof(entries) / sizeof(entries[0]));
+	assert_true(pread(fd, entries, size,
+			    (off_t)((uintptr_t)at / SCRATCH_ALIGN * sizeof(entries[0]))) ==
+		    (ssize_t)size);
+	(void)close(fd);
+	for (size_t i = 0; i < pages; i++)
+		count += entries[i] >> 63;
+	return count;
+}
+
+static void scratch_takes_no_memory_then(void **state)
+{
+	static _Alignas(SCRATCH_ALIGN) unsigned char room[3 * SCRATCH_ALIGN];
+
+	(void)state;
+	memset(room, 7, sizeof(room));
+	assert_int_equal(resident_pages(room, 3), 3);
+	scratch_drop(room, sizeof(room));
+	assert_int_equal(resident_pages(room, 3), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -306,6 +362,8 @@ int main(void)
 		cmocka_unit_test(clocks_count_in_nanoseconds),
 		cmocka_unit_test(stamp_agrees_with_the_c_library_on_every_day),
 		cmocka_unit_test(ranges_never_wrap),
+		cmocka_unit_test(scratch_is_given_back_by_whole_pages),
+		cmocka_unit_test(scratch_takes_no_memory_then),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
