@@ -8,7 +8,7 @@
  */
 #include "cli/seccomp_json.h"
 
-#include "seccomp/tree.h"
+#include "seccomp/chain.h"
 #include "vmm/base/cleanup.h"
 
 #include <errno.h>
@@ -264,13 +264,13 @@ static int rule_read(struct compiler *c, json_t *o)
 	return rules_add(c, nr, covers, (unsigned)json_array_size(args));
 }
 
-/* As the built-in filters: with a shorter way to each answer, where that can be done. */
+/* As the built-in filters: put on in less time, where that can be done. */
 static void program_shorten(struct seccomp_program *p)
 {
-	struct sock_filter *code = calloc(TREE_LEN_MAX, sizeof(*code));
+	struct sock_filter *code = calloc(CHAIN_LEN_MAX, sizeof(*code));
 	size_t len;
 
-	if (!code || !tree_make(p->code, p->len, code, &len) || len > p->len) {
+	if (!code || !chain_make(p->code, p->len, code, &len) || len > p->len) {
 		free(code);
 		return;
 	}
@@ -301,7 +301,10 @@ static int program_export(const struct compiler *c, struct seccomp_program *ret)
 	return seccomp_program_check(ret->code, ret->len, c->e);
 }
 
-/* As the built-in filters: other architectures end the process, and the code is a binary tree. */
+/*
+ * As the built-in filters: other architectures end the process. A program that cannot be
+ * made anew is a binary tree.
+ */
 static int context_make(struct compiler *c, uint32_t default_action)
 {
 	int rc;

@@ -10,7 +10,7 @@
  *	gen pfc ROLE	libseccomp's pseudo code of one filter, for people
  */
 #include "seccomp/seccomp.h"
-#include "seccomp/tree.h"
+#include "seccomp/chain.h"
 #include "vmm/base/compiler.h"
 
 #include <errno.h>
@@ -188,11 +188,7 @@ static scmp_filter_ctx gen_filter(enum seccomp_role role)
 	/* int 0x80 and x32 numbers: no code of ours can make them, so there is nothing to report. */
 	gen_check(seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS),
 		"seccomp_attr_set", "ACT_BADARCH");
-	/*
-	 * A binary tree. When a filter is installed, the kernel runs it once for every number there
-	 * is to learn which calls need no look at their arguments; later, it runs only for the rest.
-	 * So the length of the path to "no" decides the cost of installation.
-	 */
+	/* As cli/seccomp_json.c has it: what `mayfly seccomp list` prints is compiled to the same programs. */
 	gen_check(
 		seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2), "seccomp_attr_set", "OPTIMIZE");
 	for (size_t i = 0; i < gen_rules_count; i++)
@@ -205,7 +201,7 @@ static void gen_print_code(enum seccomp_role role)
 {
 	scmp_filter_ctx ctx = gen_filter(role);
 	FILE *f = tmpfile();
-	struct sock_filter given[TREE_LEN_MAX], made[TREE_LEN_MAX];
+	struct sock_filter given[CHAIN_LEN_MAX], made[CHAIN_LEN_MAX];
 	size_t given_len, len;
 
 	gen_check(f ? 0 : -errno, "tmpfile", "");
@@ -215,7 +211,7 @@ static void gen_print_code(enum seccomp_role role)
 	given_len = fread(given, sizeof(*given), NELEM(given), f);
 	gen_check(feof(f) ? 0 : -E2BIG, "seccomp_export_bpf", "");
 	(void)fclose(f);
-	gen_check(tree_make(given, given_len, made, &len) ? 0 : -E2BIG, "tree_make",
+	gen_check(chain_make(given, given_len, made, &len) ? 0 : -E2BIG, "chain_make",
 		seccomp_role_name(role));
 	(void)printf(
 		"static const struct sock_filter seccomp_code_%s[] = {\n", seccomp_role_name(role));

@@ -14,10 +14,10 @@ $(B)/seccomp/rules.inc: $(SECCOMP_INPUTS) seccomp/collect seccomp/rules.mk
 	@seccomp/collect $(SECCOMP_INPUTS) >$@.new
 	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 
-$(B)/seccomp/gen: seccomp/gen.c seccomp/tree.c seccomp/tree.h seccomp/role.c seccomp/seccomp.h $(B)/seccomp/rules.inc
+$(B)/seccomp/gen: seccomp/gen.c seccomp/chain.c seccomp/chain.h seccomp/role.c seccomp/seccomp.h $(B)/seccomp/rules.inc
 	@echo "  HOSTCC $@"
 	@$(SECCOMP_HOSTCC) -std=c11 -D_GNU_SOURCE -O1 -g $(WARN) -I. -I$(B)/seccomp -o $@ \
-		seccomp/gen.c seccomp/tree.c seccomp/role.c -lseccomp
+		seccomp/gen.c seccomp/chain.c seccomp/role.c -lseccomp
 
 $(B)/seccomp_filters.h: $(B)/seccomp/gen
 	@$(B)/seccomp/gen header >$@.new

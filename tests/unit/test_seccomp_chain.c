@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * tree_make against libseccomp: filters of random rules must answer every call as before, in fewer steps, and
+ * chain_make against libseccomp: filters of random rules must answer every call as before, and
  * programs of another form must be left alone.
  */
-#include "seccomp/tree.h"
+#include "seccomp/chain.h"
 
 #include "tests/unit/lib/bpf.h"
 #include "vmm/base/cleanup.h"
@@ -62,24 +62,37 @@ static void add_rule(scmp_filter_ctx ctx)
 		ctx, draw(8) ? SCMP_ACT_ALLOW : SCMP_ACT_ERRNO(1), (int)draw(440), count, args);
 }
 
-static size_t filter_draw(struct sock_filter code[TREE_LEN_MAX])
+static scmp_filter_ctx filter_begin(void)
 {
 	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_TRAP);
+
+	assert_non_null(ctx);
+	assert_int_equal(seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS), 0);
+	assert_int_equal(seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 1 + draw(2)), 0);
+	return ctx;
+}
+
+static size_t filter_end(scmp_filter_ctx ctx, struct sock_filter code[CHAIN_LEN_MAX])
+{
 	FILE *f = tmpfile();
 	size_t len;
 
-	assert_non_null(ctx);
 	assert_non_null(f);
-	assert_int_equal(seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS), 0);
-	assert_int_equal(seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 1 + draw(2)), 0);
-	for (uint32_t rules = 1 + draw(50); rules > 0; rules--)
-		add_rule(ctx);
 	assert_int_equal(seccomp_export_bpf(ctx, fileno(f)), 0);
 	seccomp_release(ctx);
 	rewind(f);
-	len = fread(code, sizeof(*code), TREE_LEN_MAX, f);
+	len = fread(code, sizeof(*code), CHAIN_LEN_MAX, f);
 	(void)fclose(f);
 	return len;
+}
+
+static size_t filter_draw(struct sock_filter code[CHAIN_LEN_MAX])
+{
+	scmp_filter_ctx ctx = filter_begin();
+
+	for (uint32_t rules = 1 + draw(50); rules > 0; rules--)
+		add_rule(ctx);
+	return filter_end(ctx, code);
 }
 
 static void expect_same(const struct sock_filter *a, size_t a_len, const struct sock_filter *b,
@@ -90,7 +103,7 @@ static void expect_same(const struct sock_filter *a, size_t a_len, const struct 
 
 static void answers_are_the_same(void **state)
 {
-	static struct sock_filter given[TREE_LEN_MAX], made[TREE_LEN_MAX];
+	static struct sock_filter given[CHAIN_LEN_MAX], made[CHAIN_LEN_MAX];
 	size_t made_count = 0, longer = 0;
 
 	(void)state;
@@ -98,7 +111,7 @@ static void answers_are_the_same(void **state)
 		size_t given_len = filter_draw(given), len;
 		struct seccomp_data d = {0};
 
-		if (!tree_make(given, given_len, made, &len))
+		if (!chain_make(given, given_len, made, &len))
 			continue;
 		made_count++;
 		longer += len > given_len;
@@ -122,6 +135,46 @@ static void answers_are_the_same(void **state)
 	assert_true(longer * 4 <= made_count);
 }
 
+/* Further than a jump reaches: every other number is allowed, three with a condition, so that none lies in a range. */
+static void a_long_chain_has_relays(void **state)
+{
+	static struct sock_filter given[CHAIN_LEN_MAX], made[CHAIN_LEN_MAX];
+	scmp_filter_ctx ctx = filter_begin();
+	size_t given_len, len;
+
+	(void)state;
+	for (int nr = 0; nr < 700; nr += 2)
+		assert_int_equal(nr % 300 == 40
+					 ? seccomp_rule_add_exact(ctx, SCMP_ACT_ALLOW, nr, 1,
+						   SCMP_A0(SCMP_CMP_EQ, 7))
+					 : seccomp_rule_add_exact(ctx, SCMP_ACT_ALLOW, nr, 0),
+			0);
+	given_len = filter_end(ctx, given);
+	assert_true(chain_make(given, given_len, made, &len));
+	assert_true(len > 350 + 64);
+	for (int nr = -1; nr < 710; nr++)
+		for (uint64_t arg = 6; arg < 9; arg++) {
+			struct seccomp_data d = {
+				.nr = nr, .arch = AUDIT_ARCH_X86_64, .args = {arg}};
+
+			expect_same(given, given_len, made, len, &d);
+		}
+}
+
+/* The kernel gives up its trial run of a filter where that looks at an argument: here, at once. */
+static void it_begins_with_an_argument(void **state)
+{
+	static struct sock_filter given[CHAIN_LEN_MAX], made[CHAIN_LEN_MAX];
+	scmp_filter_ctx ctx = filter_begin();
+	size_t len;
+
+	(void)state;
+	assert_int_equal(seccomp_rule_add_exact(ctx, SCMP_ACT_ALLOW, SCMP_SYS(read), 0), 0);
+	assert_true(chain_make(given, filter_end(ctx, given), made, &len));
+	assert_int_equal(made[0].code, BPF_LD | BPF_W | BPF_ABS);
+	assert_int_equal(made[0].k, offsetof(struct seccomp_data, args));
+}
+
 /* Whatever the program: it is refused, or what comes out answers as it does and jumps only forward. */
 static void any_program_is_refused_or_kept(void **state)
 {
@@ -129,7 +182,7 @@ static void any_program_is_refused_or_kept(void **state)
 		BPF_JMP | BPF_JA, BPF_JMP | BPF_JEQ | BPF_K, BPF_JMP | BPF_JGE | BPF_K,
 		BPF_JMP | BPF_JGT | BPF_K, BPF_JMP | BPF_JSET | BPF_K, BPF_RET | BPF_K,
 		BPF_MISC | BPF_TAX};
-	static struct sock_filter given[64], made[TREE_LEN_MAX];
+	static struct sock_filter given[64], made[CHAIN_LEN_MAX];
 	size_t made_count = 0, len;
 
 	(void)state;
@@ -156,7 +209,7 @@ static void any_program_is_refused_or_kept(void **state)
 			given[2].k = 0;
 		}
 		given[n - 1] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
-		if (!tree_make(given, n, made, &len))
+		if (!chain_make(given, n, made, &len))
 			continue;
 		made_count++;
 		for (int nr = 0; nr < 16; nr++) {
@@ -171,7 +224,7 @@ static void any_program_is_refused_or_kept(void **state)
 
 static void other_forms_are_refused(void **state)
 {
-	static struct sock_filter made[TREE_LEN_MAX], many[TREE_LEN_MAX];
+	static struct sock_filter made[CHAIN_LEN_MAX], many[CHAIN_LEN_MAX];
 	const struct sock_filter outside[] = {
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 1, 0, 9), BPF_STMT(BPF_RET | BPF_K, 0)};
 	const struct sock_filter falls[] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0)};
@@ -183,18 +236,20 @@ static void other_forms_are_refused(void **state)
 	(void)state;
 	for (size_t i = 0; i < NELEM(many); i++)
 		many[i] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, 0);
-	assert_false(tree_make(one, 0, made, &len));
-	assert_false(tree_make(one, 1, made, &len)); /* nothing to gain */
-	assert_false(tree_make(outside, NELEM(outside), made, &len));
-	assert_false(tree_make(falls, NELEM(falls), made, &len));
-	assert_false(tree_make(other, NELEM(other), made, &len));
-	assert_false(tree_make(many, NELEM(many), made, &len));
+	assert_false(chain_make(one, 0, made, &len));
+	assert_false(chain_make(one, 1, made, &len)); /* nothing to gain */
+	assert_false(chain_make(outside, NELEM(outside), made, &len));
+	assert_false(chain_make(falls, NELEM(falls), made, &len));
+	assert_false(chain_make(other, NELEM(other), made, &len));
+	assert_false(chain_make(many, NELEM(many), made, &len));
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(answers_are_the_same),
+		cmocka_unit_test(a_long_chain_has_relays),
+		cmocka_unit_test(it_begins_with_an_argument),
 		cmocka_unit_test(any_program_is_refused_or_kept),
 		cmocka_unit_test(other_forms_are_refused),
 	};
