@@ -139,15 +139,14 @@ static void answers_are_the_same(void **state)
 static void a_long_chain_has_relays(void **state)
 {
 	static struct sock_filter given[CHAIN_LEN_MAX], made[CHAIN_LEN_MAX];
+	const struct scmp_arg_cmp is_7 = {.arg = 0, .op = SCMP_CMP_EQ, .datum_a = 7};
 	scmp_filter_ctx ctx = filter_begin();
 	size_t given_len, len;
 
 	(void)state;
 	for (int nr = 0; nr < 700; nr += 2)
-		assert_int_equal(nr % 300 == 40
-					 ? seccomp_rule_add_exact(ctx, SCMP_ACT_ALLOW, nr, 1,
-						   SCMP_A0(SCMP_CMP_EQ, 7))
-					 : seccomp_rule_add_exact(ctx, SCMP_ACT_ALLOW, nr, 0),
+		assert_int_equal(seccomp_rule_add_exact_array(
+					 ctx, SCMP_ACT_ALLOW, nr, nr % 300 == 40, &is_7),
 			0);
 	given_len = filter_end(ctx, given);
 	assert_true(chain_make(given, given_len, made, &len));
