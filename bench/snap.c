@@ -4,7 +4,9 @@
  * tests/payload/bench_snap.c, which says 'M' as its first act and 'A' when it has done its work.
  *
  *   snap resume BENCH RUNS [PROGRAM SOCKET BODY CMD... ;]...   from PATCH /vm to 'M': the clone waits,
- *                                                              paused, with its API on SOCKET
+ *                                                              paused, with its API on SOCKET. BENCH is until
+ *                                                              the program writes 'M', by the kernel's time
+ *                                                              stamp; BENCH_heard until it is read here
  *   snap load BENCH RUNS [PROGRAM SOCKET BODY CMD... ;]...     from the spawn over PUT /snapshot/load with
  *                                                              BODY to 'M'
  *   snap clones COUNT PROGRAM MEMORY CMD...                    COUNT of them at once, until each has
@@ -35,10 +37,15 @@
 #define SNAP_SETTLE_US    5000
 #define SNAP_SILENCE_MS   30000
 
+/* From the request to the 'M' that the program writes, and that is read here. */
+struct times {
+	uint64_t written_ns, heard_ns;
+};
+
 struct program {
 	const char *name, *socket, *body;
 	char **argv;
-	uint64_t *samples_ns;
+	uint64_t *written_ns, *heard_ns; /* one for each run */
 };
 
 _Noreturn void snap_die(const char *what)
@@ -47,22 +54,28 @@ _Noreturn void snap_die(const char *what)
 	exit(1);
 }
 
+static uint64_t snap_ns(const struct timespec *t)
+{
+	return (uint64_t)t->tv_sec * 1000000000u + (uint64_t)t->tv_nsec;
+}
+
 uint64_t snap_now_ns(void)
 {
 	struct timespec t;
 
-	(void)clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+	(void)clock_gettime(CLOCK_REALTIME, &t); /* the clock of the kernel's time stamps */
+	return snap_ns(&t);
 }
 
 pid_t snap_spawn(char **argv, int *ret_fd)
 {
 	posix_spawn_file_actions_t actions;
-	int fds[2];
+	int fds[2], on = 1;
 	pid_t pid;
 
-	if (pipe2(fds, O_CLOEXEC) < 0)
-		snap_die("pipe");
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0 ||
+		setsockopt(fds[0], SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof(on)) < 0)
+		snap_die("socketpair");
 	(void)posix_spawn_file_actions_init(&actions);
 	(void)posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
 	(void)posix_spawn_file_actions_adddup2(&actions, fds[1], STDOUT_FILENO);
@@ -75,10 +88,24 @@ pid_t snap_spawn(char **argv, int *ret_fd)
 	return pid;
 }
 
-void snap_wait_byte(int fd, char byte)
+static uint64_t snap_stamp_ns(struct msghdr *m)
+{
+	struct cmsghdr *c = CMSG_FIRSTHDR(m);
+	struct timespec t;
+
+	if (!c || c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_TIMESTAMPNS)
+		snap_die("no time stamp");
+	memcpy(&t, CMSG_DATA(c), sizeof(t));
+	return snap_ns(&t);
+}
+
+uint64_t snap_wait_byte(int fd, char byte)
 {
 	struct pollfd p = {.fd = fd, .events = POLLIN};
+	_Alignas(struct cmsghdr) char control[256];
 	char text[256];
+	struct iovec iov = {text, sizeof(text)};
+	struct msghdr m;
 	ssize_t n;
 
 	do {
@@ -86,12 +113,17 @@ void snap_wait_byte(int fd, char byte)
 			errno = ETIMEDOUT;
 			snap_die("nothing is said");
 		}
-		n = read(fd, text, sizeof(text));
+		m = (struct msghdr){.msg_iov = &iov,
+			.msg_iovlen = 1,
+			.msg_control = control,
+			.msg_controllen = sizeof(control)};
+		n = recvmsg(fd, &m, 0);
 		if (n <= 0) {
 			errno = n == 0 ? EPIPE : errno;
 			snap_die("the program ended");
 		}
 	} while (!memchr(text, byte, (size_t)n));
+	return snap_stamp_ns(&m);
 }
 
 /* A connected socket; it may take a while until somebody listens. */
@@ -152,9 +184,10 @@ static int snap_request(
 	return status;
 }
 
-static uint64_t snap_once(const struct program *p, bool is_load)
+static struct times snap_once(const struct program *p, bool is_load)
 {
-	uint64_t start, took;
+	struct times took;
+	uint64_t start;
 	int out, fd;
 	pid_t pid;
 
@@ -169,8 +202,8 @@ static uint64_t snap_once(const struct program *p, bool is_load)
 	}
 	fd = snap_dial(p->socket);
 	snap_send(fd, is_load ? "PUT" : "PATCH", is_load ? "/snapshot/load" : "/vm", p->body);
-	snap_wait_byte(out, 'M');
-	took = snap_now_ns() - start;
+	took.written_ns = snap_wait_byte(out, 'M') - start;
+	took.heard_ns = snap_now_ns() - start;
 	(void)snap_answer(fd);
 	(void)kill(pid, SIGKILL);
 	(void)waitpid(pid, NULL, 0);
@@ -184,6 +217,20 @@ static int snap_compare(const void *a, const void *b)
 	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
 
 	return (x > y) - (x < y);
+}
+
+static void snap_print(
+	const char *bench, const char *suffix, const char *program, uint64_t *s, int runs)
+{
+	int at50 = (runs - 1) / 2, at99 = (runs * 99 + 99) / 100 - 1;
+	double p50, p99;
+
+	qsort(s, (size_t)runs, sizeof(*s), snap_compare);
+	p50 = (double)s[at50] / 1e3;
+	p99 = (double)s[at99] / 1e3;
+	(void)printf("{\"bench\":\"%s%s\",\"program\":\"%s\",\"value\":%.1f,\"unit\":\"us\","
+		     "\"p50_us\":%.1f,\"p99_us\":%.1f}\n",
+		bench, suffix, program, p50, p50, p99);
 }
 
 static int snap_turns(const char *bench, int runs, bool is_load, int argc, char **argv)
@@ -200,30 +247,31 @@ static int snap_turns(const char *bench, int runs, bool is_load, int argc, char 
 		if (end == argc || end - i < 4 || count++ == SNAP_PROGRAMS_MAX)
 			return 2;
 		argv[end] = NULL;
-		*p = (struct program){argv[i], argv[i + 1], argv[i + 2], argv + i + 3, NULL};
-		p->samples_ns = calloc((size_t)runs, sizeof(uint64_t));
-		if (!p->samples_ns)
+		*p = (struct program){.name = argv[i],
+			.socket = argv[i + 1],
+			.body = argv[i + 2],
+			.argv = argv + i + 3,
+			.written_ns = calloc((size_t)runs, sizeof(uint64_t)),
+			.heard_ns = calloc((size_t)runs, sizeof(uint64_t))};
+		if (!p->written_ns || !p->heard_ns)
 			snap_die("memory");
 		i = end + 1;
 	}
 	for (int run = -SNAP_WARM_UP; run < runs; run++)
 		for (int i = 0; i < count; i++) {
-			uint64_t took = snap_once(&programs[i], is_load);
+			struct times took = snap_once(&programs[i], is_load);
 
-			if (run >= 0)
-				programs[i].samples_ns[run] = took;
+			if (run < 0)
+				continue;
+			programs[i].written_ns[run] = took.written_ns;
+			programs[i].heard_ns[run] = took.heard_ns;
 		}
 	for (int i = 0; i < count; i++) {
-		uint64_t *s = programs[i].samples_ns;
-		int at50 = (runs - 1) / 2, at99 = (runs * 99 + 99) / 100 - 1;
-		double p50, p99;
+		const struct program *p = &programs[i];
 
-		qsort(s, (size_t)runs, sizeof(*s), snap_compare);
-		p50 = (double)s[at50] / 1e3;
-		p99 = (double)s[at99] / 1e3;
-		(void)printf("{\"bench\":\"%s\",\"program\":\"%s\",\"value\":%.1f,\"unit\":\"us\","
-			     "\"p50_us\":%.1f,\"p99_us\":%.1f}\n",
-			bench, programs[i].name, p50, p50, p99);
+		if (!is_load)
+			snap_print(bench, "", p->name, p->written_ns, runs);
+		snap_print(bench, is_load ? "" : "_heard", p->name, p->heard_ns, runs);
 	}
 	return 0;
 }

@@ -9,13 +9,13 @@
 #define SNAP_COUNT_MAX 10000
 
 _Noreturn void snap_die(const char *what);
-uint64_t snap_now_ns(void);
+uint64_t snap_now_ns(void); /* by CLOCK_REALTIME */
 
 /* Starts a program; its standard output is read from *ret_fd, which is the caller's. */
 pid_t snap_spawn(char **argv, int *ret_fd);
 
-/* Reads until byte comes, at most 30 s. */
-void snap_wait_byte(int fd, char byte);
+/* Reads until byte comes, at most 30 s. Returns when it was written, by the kernel: nobody needs to be awake. */
+uint64_t snap_wait_byte(int fd, char byte);
 
 /*
  * COUNT programs alive at once: rows of the time until each has answered, of what each takes, and of

@@ -117,11 +117,11 @@ static void clones_start(struct clone *c, int count, char **argv)
 
 	for (int i = 0; i < count; i++) {
 		if (i - waiting == CLONES_AT_A_TIME)
-			snap_wait_byte(c[waiting++].out, 'A');
+			(void)snap_wait_byte(c[waiting++].out, 'A');
 		c[i].pid = snap_spawn(argv, &c[i].out);
 	}
 	while (waiting < count)
-		snap_wait_byte(c[waiting++].out, 'A');
+		(void)snap_wait_byte(c[waiting++].out, 'A');
 }
 
 /* Returns the time it took. */
