@@ -142,11 +142,13 @@ static void set_kick(void)
 
 /* ---- make ---- */
 
-#define STATE_MOVE(verb)                                                                           \
+/* A processor without XSAVE has no XCRs. */
+#define STATE_MOVE(verb, has_xcrs)                                                                 \
 	do {                                                                                       \
 		floor_ioctl(vm.vcpu_fd, KVM_##verb##_SREGS, &state.sregs, "SREGS");                \
 		floor_ioctl(vm.vcpu_fd, KVM_##verb##_REGS, &state.regs, "REGS");                   \
-		floor_ioctl(vm.vcpu_fd, KVM_##verb##_XCRS, &state.xcrs, "XCRS");                   \
+		if (has_xcrs)                                                                      \
+			floor_ioctl(vm.vcpu_fd, KVM_##verb##_XCRS, &state.xcrs, "XCRS");           \
 		floor_ioctl(vm.vcpu_fd, KVM_##verb##_XSAVE, &state.xsave, "XSAVE");                \
 		floor_ioctl(vm.vcpu_fd, KVM_##verb##_DEBUGREGS, &state.debugregs, "DEBUGREGS");    \
 		floor_ioctl(vm.vcpu_fd, KVM_##verb##_LAPIC, &state.lapic, "LAPIC");                \
@@ -197,7 +199,7 @@ static void save_state(const char *path)
 	choose_msrs();
 	state.cpuid.nent = STATE_CPUID_MAX;
 	floor_ioctl(vm.vcpu_fd, KVM_GET_CPUID2, &state.cpuid, "KVM_GET_CPUID2");
-	STATE_MOVE(GET);
+	STATE_MOVE(GET, ioctl(vm.kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_XCRS) > 0);
 	state.clock.flags = 0;
 	state.memory_size = vm.memory_size;
 	if (fd < 0 || write(fd, &state, sizeof(state)) != sizeof(state))
@@ -256,7 +258,7 @@ static int restore(const char *state_path, const char *memory_path, const char *
 		floor_die("state");
 	floor_create_with(&vm, state.memory_size, memory_fd, MAP_PRIVATE);
 	floor_ioctl(vm.vcpu_fd, KVM_SET_CPUID2, &state.cpuid, "KVM_SET_CPUID2");
-	STATE_MOVE(SET);
+	STATE_MOVE(SET, state.xcrs.nr_xcrs > 0);
 	vm.memory[FLOOR_GEN_ID] ^= 1; /* another machine */
 	if (socket_path) {
 		peer = wait_for_request(socket_path);
