@@ -265,26 +265,25 @@ static void load_keep_own(struct vm_config *to, struct vm_config *from)
 	from->metrics_path = from->metrics_properties = NULL;
 }
 
+/* *loaded is the room for it. */
 static int load_configure(struct controller *c, const struct snapshot_load *l,
-	const struct api_snapshot_load *b, struct err *e)
+	const struct api_snapshot_load *b, struct vm_config *loaded, struct err *e)
 {
-	static _Alignas(SCRATCH_ALIGN) struct vm_config loaded; /* large */
 	int rc;
 
-	vm_config_init(&loaded);
-	rc = config_file_parse(l->config, strlen(l->config), &loaded, e);
+	vm_config_init(loaded);
+	rc = config_file_parse(l->config, strlen(l->config), loaded, e);
 	if (rc < 0)
 		rc = err_wrap(e, "the configuration in the snapshot");
 	if (rc == 0)
-		rc = load_override(&loaded, b, e);
+		rc = load_override(loaded, b, e);
 	if (rc < 0) {
-		vm_config_fini(&loaded);
+		vm_config_fini(loaded);
 		return rc;
 	}
-	load_keep_own(&loaded, &c->config);
+	load_keep_own(loaded, &c->config);
 	vm_config_fini(&c->config);
-	c->config = loaded;
-	scratch_drop(&loaded, sizeof(loaded));
+	c->config = *loaded;
 	return 0;
 }
 
@@ -309,9 +308,22 @@ static int load_start(struct controller *c, struct snapshot_load *l, struct err 
 	return rc;
 }
 
+static void load_go_on(struct controller *c, const struct api_snapshot_load *b)
+{
+	c->state = API_PAUSED;
+	if (b->resume_vm) {
+		machine_resume(c->o.machine);
+		c->state = API_RUNNING;
+	} else if (!b->has_backend ||
+		   !b->backend.uffd) { /* a handler need not serve before the guest runs */
+		machine_warm(c->o.machine);
+	}
+}
+
 int controller_restore(struct controller *c, const struct api_snapshot_load *b, struct err *e)
 {
 	static struct snapshot_load load; /* its userfaultfd lives as long as the VM */
+	static _Alignas(SCRATCH_ALIGN) struct vm_config loaded; /* large */
 	const struct snapshot_load_options o = {
 		.fork_path = b->fork_from,
 		.state_path = b->snapshot_path,
@@ -325,19 +337,16 @@ int controller_restore(struct controller *c, const struct api_snapshot_load *b, 
 	int rc = snapshot_load_open(&load, &o, e);
 
 	if (rc == 0)
-		rc = load_configure(c, &load, b, e);
+		rc = load_configure(c, &load, b, &loaded, e);
 	if (rc == 0)
 		rc = load_start(c, &load, e);
+	if (rc == 0)
+		load_go_on(c, b);
+	/* Only now: the guest need not wait for it. */
 	snapshot_load_forget(&load);
+	scratch_drop(&loaded, sizeof(loaded));
 	if (rc < 0)
 		return err_wrap(e, "Load snapshot error: Failed to restore from snapshot");
-	c->state = API_PAUSED;
-	if (b->resume_vm) {
-		machine_resume(c->o.machine);
-		c->state = API_RUNNING;
-	} else if (!o.uffd) { /* a handler need not serve before the guest runs */
-		machine_warm(c->o.machine);
-	}
 	(void)metrics_flush(c->o.metrics);
 	return 0;
 }

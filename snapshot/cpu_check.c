@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/platform/x86.h>
 #include <sys/utsname.h>
 
 #define LEAF_BASIC    0u
@@ -107,22 +108,23 @@ static void identify_leaf(uint32_t max, uint32_t leaf, uint32_t ret[4])
 }
 
 /*
- * All that a mark is made of, but no brand.
+ * All that a mark is made of, but no brand. Most of it the C library has from when the process began: where the
+ * host is a VM, each CPUID instruction costs as much as many system calls.
  *
  * #syscalls:main uname
  */
 static void identify_mark(struct snapshot_info *ret)
 {
-	uint32_t basic[4] = {0}, features[4] = {0}, extended[4] = {0}, amd[4] = {0}, words[8];
+	const uint32_t *features = __x86_get_cpuid_feature_leaf(CPUID_INDEX_1)->cpuid_array,
+		       *extended = __x86_get_cpuid_feature_leaf(CPUID_INDEX_7)->cpuid_array,
+		       *amd = __x86_get_cpuid_feature_leaf(CPUID_INDEX_80000001)->cpuid_array;
+	uint32_t basic[4] = {0}, words[8];
 	struct utsname u = {0};
 
 	identify_leaf(LEAF_BASIC, LEAF_BASIC, basic);
 	memcpy(ret->cpu_vendor, &basic[1], 4);
 	memcpy(ret->cpu_vendor + 4, &basic[3], 4);
 	memcpy(ret->cpu_vendor + 8, &basic[2], 4);
-	identify_leaf(basic[0], LEAF_FEATURES, features);
-	identify_leaf(basic[0], LEAF_EXTENDED, extended);
-	identify_leaf((uint32_t)__get_cpuid_max(LEAF_AMD_MAX, NULL), LEAF_AMD, amd);
 	words[0] = features[0];
 	words[1] = features[2] & ~(1u << 27);
 	words[2] = features[3];

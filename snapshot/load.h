@@ -41,6 +41,7 @@ struct snapshot_load {
 	struct snapshot_reader reader;
 	struct snapshot_info info;
 	struct cpuid_table cpuid;
+	struct vcpu_state vcpu; /* of one after the other */
 };
 
 /* *l is large: static, or on the heap. -errno: *e, and nothing is to be closed. */

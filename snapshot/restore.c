@@ -9,7 +9,6 @@
 #include "virtio/net.h"
 #include "virtio/vsock.h"
 #include "vmm/base/log.h"
-#include "vmm/base/scratch.h"
 
 #include <errno.h>
 #include <string.h>
@@ -62,20 +61,16 @@ static int restore_tsc_rate(int fd, uint32_t saved_khz, bool force, struct err *
 
 static int restore_vcpu(struct snapshot_load *l, int fd, uint32_t index, struct err *e)
 {
-	static _Alignas(SCRATCH_ALIGN) struct vcpu_state state; /* 20 KiB */
-	int rc = snapshot_get_table(&l->reader, SNAPSHOT_VCPU, index, &vcpu_state_table, &state, e);
+	struct vcpu_state *state = &l->vcpu;
+	int rc = snapshot_get_table(&l->reader, SNAPSHOT_VCPU, index, &vcpu_state_table, state, e);
 
 	if (rc < 0)
 		return rc;
 	cpuid_set_apic_id(&l->cpuid, index);
 	if (ioctl(fd, KVM_SET_CPUID2, &l->cpuid) < 0)
 		return err_set_os(e, -errno, "KVM_SET_CPUID2");
-	rc = restore_tsc_rate(fd, state.tsc_khz, l->o.force, e);
-	if (rc == 0)
-		rc = vcpu_state_load(fd, &state, e);
-	if (index + 1 == l->info.vcpu_count)
-		scratch_drop(&state, sizeof(state));
-	return rc;
+	rc = restore_tsc_rate(fd, state->tsc_khz, l->o.force, e);
+	return rc < 0 ? rc : vcpu_state_load(fd, state, e);
 }
 
 static int restore_vcpus(struct snapshot_load *l, struct machine *m, struct err *e)
