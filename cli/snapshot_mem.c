@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Memory files, read and written without their holes. See snapshot.h. */
 #include "cli/snapshot.h"
+
+#include "snapshot/pages.h"
 #include "vmm/base/cleanup.h"
 #include "vmm/base/clock.h"
 #include "vmm/base/io.h"
@@ -106,28 +108,12 @@ size_t mem_run(const uint8_t *data, size_t len, bool *ret_zero)
 	return n;
 }
 
-static int put_all(int fd, uint64_t offset, const uint8_t *data, size_t len)
-{
-	while (len > 0) {
-		ssize_t n = pwrite(fd, data, len, (off_t)offset);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n < 0 ? -errno : -EIO;
-		data += n;
-		offset += (uint64_t)n;
-		len -= (size_t)n;
-	}
-	return 0;
-}
-
 static int put_zeroes(int fd, uint64_t offset, const uint8_t *data, size_t len)
 {
 	if (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)len) ==
 		0)
 		return 0;
-	return errno == EOPNOTSUPP ? put_all(fd, offset, data, len) : -errno;
+	return errno == EOPNOTSUPP ? pages_write_bytes(fd, data, len, offset) : -errno;
 }
 
 int mem_put(int fd, uint64_t offset, const uint8_t *data, size_t len, bool fresh, struct err *e)
@@ -138,7 +124,7 @@ int mem_put(int fd, uint64_t offset, const uint8_t *data, size_t len, bool fresh
 		int rc = 0;
 
 		if (!zero)
-			rc = put_all(fd, offset, data, n);
+			rc = pages_write_bytes(fd, data, n, offset);
 		else if (!fresh)
 			rc = put_zeroes(fd, offset, data, n);
 		if (rc < 0)

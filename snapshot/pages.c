@@ -12,7 +12,7 @@
 #define PAGE          ((uint64_t)GMEM_PAGE_SIZE)
 #define WORD_BITS     64u
 #define PAGEMAP_BATCH 4096u
-#define RUN_MAX       (4 * MIB)
+#define WRITE_SIZE    (64 * KIB)
 #define RUN_GAP       8u /* to copy so many pages takes no longer than another mapping */
 
 /* Bits of an entry of /proc/self/pagemap. */
@@ -238,11 +238,19 @@ static bool page_is_zero(const void *page)
 	return true;
 }
 
-/* #syscalls:main pwrite64 */
-static int writer_data(const struct page_writer *w, const char *from, uint64_t off, uint64_t len)
+/*
+ * A file system that keeps a file in large folios makes one of each write, and a clone that writes to a page locks
+ * the folio in which the original lies, while the kernel copies the page. With folios of 2 MiB and more, clones that
+ * begin at once wait for each other (docs/benchmarks.md).
+ *
+ * #syscalls:main pwrite64
+ */
+int pages_write_bytes(int fd, const void *data, uint64_t len, uint64_t off)
 {
+	const char *from = data;
+
 	while (len > 0) {
-		ssize_t n = pwrite(w->fd, from, MIN(len, (uint64_t)RUN_MAX), (off_t)off);
+		ssize_t n = pwrite(fd, from, MIN(len, WRITE_SIZE - off % WRITE_SIZE), (off_t)off);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -261,11 +269,11 @@ static int writer_zeroes(const struct page_writer *w, const char *from, uint64_t
 	if (w->mode == PAGES_FULL)
 		return 0; /* a hole already */
 	if (w->mode == PAGES_DIFF)
-		return writer_data(w, from, off, len);
+		return pages_write_bytes(w->fd, from, len, off);
 	if (fallocate(w->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)off, (off_t)len) ==
 		0)
 		return 0;
-	return errno == EOPNOTSUPP ? writer_data(w, from, off, len) : -errno;
+	return errno == EOPNOTSUPP ? pages_write_bytes(w->fd, from, len, off) : -errno;
 }
 
 /* Pages [first, end) are in the set and in one region, whose byte 0 of the file is at base. */
@@ -277,14 +285,16 @@ static int writer_run(const struct page_writer *w, const char *base, uint64_t fi
 		bool zero = page_is_zero(base + first * PAGE);
 		uint64_t next = first + 1;
 
-		while (next < end && page_is_zero(base + next * PAGE) == zero)
+		/* What is written in one piece is looked at just before, and still in the cache. */
+		while (next < end && (zero || next % (WRITE_SIZE / PAGE) != 0) &&
+			page_is_zero(base + next * PAGE) == zero)
 			next++;
 		if (zero)
 			rc = writer_zeroes(
 				w, base + first * PAGE, first * PAGE, (next - first) * PAGE);
 		else
-			rc = writer_data(
-				w, base + first * PAGE, first * PAGE, (next - first) * PAGE);
+			rc = pages_write_bytes(
+				w->fd, base + first * PAGE, (next - first) * PAGE, first * PAGE);
 		*(zero ? &w->counts->zeroes : &w->counts->pages) += next - first;
 		first = next;
 	}

@@ -53,6 +53,12 @@ enum pages_mode {
 	PAGES_MERGE, /* the file holds older pages: pages of zeroes become holes where they can */
 };
 
+/*
+ * Writes all of it, a little at a time, so that many clones can use the file at once. 0, or -errno; -EIO if the
+ * file takes no more.
+ */
+int pages_write_bytes(int fd, const void *data, uint64_t len, uint64_t off) MUST_USE;
+
 /* Writes the pages of the set to the file, which has guest RAM's size. */
 int pages_write(const struct page_set *s, const struct gmem *m, int fd, enum pages_mode mode,
 	struct pages_written *ret, struct err *e) MUST_USE;
