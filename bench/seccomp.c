@@ -18,7 +18,7 @@
 
 #define RUNS_MAX 100000
 
-/* One run: each role, the sum of them, and how long it takes when all do it at once, as in the monitor. */
+/* One run: each role, the sum of them, and how long it takes when all do it at once. */
 enum { SUM = SECCOMP_ROLE_COUNT, AT_ONCE, SAMPLE_COUNT };
 struct sample {
 	uint64_t ns[SAMPLE_COUNT];
