@@ -3,6 +3,7 @@
 #include "snapshot/pages.h"
 #include "snapshot/uffd.h"
 #include "tests/unit/lib/cm.h"
+#include "tests/unit/lib/fail.h"
 
 #include <errno.h>
 #include <string.h>
@@ -32,6 +33,7 @@ static void start(const struct gmem_config *c)
 static int set_up(void **state)
 {
 	(void)state;
+	fail_reset();
 	memset(&f, 0, sizeof(f));
 	f.mem.fd = -1;
 	f.file = memfd_create("memory", MFD_CLOEXEC);
@@ -41,6 +43,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
 	(void)state;
+	fail_reset();
 	page_set_fini(&f.set);
 	gmem_fini(&f.mem);
 	(void)close(f.file);
@@ -207,6 +210,38 @@ static void failed_write_is_said(void **state)
 	(void)close(fd);
 }
 
+/* A clone waits for the whole piece that is being copied (docs/snapshot.md). */
+static void bytes_go_in_pieces_of_64_kib(void **state)
+{
+	const uint64_t off = 5000, len = 200 * KIB;
+
+	(void)state;
+	for (uint64_t i = 0; i < len; i++)
+		f.want[off + i] = (unsigned char)(i % 251 + 1);
+	assert_int_equal(pages_write_bytes(f.file, f.want + off, len, off), 0);
+	file_is_as_wanted();
+	assert_int_equal(fail_seen(FAIL_PWRITE), 4); /* up to 64, 128, 192 KiB, and the rest */
+}
+
+static void short_and_interrupted_writes_are_continued(void **state)
+{
+	const uint64_t len = 100 * KIB;
+
+	(void)state;
+	memset(f.want, 7, len);
+	fail_short(FAIL_PWRITE, 1, 1000);
+	assert_int_equal(pages_write_bytes(f.file, f.want, len, 0), 0);
+	file_is_as_wanted();
+	memset(f.want, 8, len);
+	fail_nth(FAIL_PWRITE, 1, EINTR);
+	assert_int_equal(pages_write_bytes(f.file, f.want, len, 0), 0);
+	file_is_as_wanted();
+	fail_nth(FAIL_PWRITE, 2, EDQUOT);
+	assert_int_equal(pages_write_bytes(f.file, f.want, len, 0), -EDQUOT);
+	fail_short(FAIL_PWRITE, 1, 0);
+	assert_int_equal(pages_write_bytes(f.file, f.want, len, 0), -EIO);
+}
+
 static void memory_file_of_another_size_is_refused(void **state)
 {
 	struct gmem_config c = {.size = SIZE, .backing = GMEM_BACKING_FILE, .file_fd = f.file};
@@ -248,6 +283,8 @@ int main(void)
 		TEST(diff_of_its_own_has_its_zeroes),
 		TEST(full_one_of_a_loaded_machine_has_the_file_and_the_changes),
 		TEST(failed_write_is_said),
+		TEST(bytes_go_in_pieces_of_64_kib),
+		TEST(short_and_interrupted_writes_are_continued),
 		TEST(memory_file_of_another_size_is_refused),
 		TEST(handler_is_told_where_memory_is),
 	};

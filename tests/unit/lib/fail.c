@@ -194,6 +194,15 @@ FAIL_PROTO(ssize_t, pread, (int fd, void *buf, size_t len, off_t off))
 	return errno != 0 ? -1 : __real_pread(fd, buf, len < max ? len : max, off);
 }
 
+FAIL_PROTO(ssize_t, pwrite, (int fd, const void *buf, size_t len, off_t off))
+{
+	size_t max;
+
+	if (!fail_now(FAIL_PWRITE, &max))
+		return __real_pwrite(fd, buf, len, off);
+	return errno != 0 ? -1 : __real_pwrite(fd, buf, len < max ? len : max, off);
+}
+
 FAIL_PROTO(int, fdatasync, (int fd))
 {
 	size_t max;

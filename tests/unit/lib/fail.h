@@ -16,6 +16,7 @@ enum fail_call {
 	FAIL_PREADV,
 	FAIL_PWRITEV,
 	FAIL_PREAD,
+	FAIL_PWRITE,
 	FAIL_FDATASYNC,
 	FAIL_FALLOCATE,
 	FAIL_GETRANDOM,
@@ -27,7 +28,7 @@ enum fail_call {
 /* The nth call from now on (1: the next one) fails with err; the others go through. */
 void fail_nth(enum fail_call call, unsigned nth, int err);
 
-/* As fail_nth, for one call only: it moves at most max bytes (preadv, pwritev, getrandom, pread). */
+/* As fail_nth, for one call only: it moves at most max bytes (preadv, pwritev, getrandom, pread, pwrite). */
 void fail_short(enum fail_call call, unsigned nth, size_t max);
 
 /* Such calls of all threads but this one wait until fail_release, as on a disk that hangs. */
