@@ -42,6 +42,7 @@ static void make_host(bool amd)
 		add(0x1f, 0, INDEXED, 1, 2, 0x100, 0x2a);
 	add(0x40000000, 0, 0, 0x40000001, 0x4b4d564b, 0x564b4d56, 0x4d);
 	add(0x80000001, 0, 0, 0, 0, 0xffffffff & ~2u, 0);
+	add(0x80000007, 0, 0, 0, 0, 0, 1u << 8);
 	add(0x80000008, 0, 0, 0x3030, 0, 0x7f7f, 0);
 	if (amd) {
 		add(0x8000001d, 0, INDEXED, 0x4121, 0, 0, 0);
@@ -106,6 +107,7 @@ static void features_that_a_microvm_lacks_are_gone(void **state)
 	assert_int_equal(leaf(7, 0)->ebx & 4, 0);
 	assert_int_equal(leaf(7, 0)->ecx & (1u << 5 | 1u << 30), 0);
 	assert_int_equal(leaf(0xa, 0)->eax, 0);
+	assert_int_equal(leaf(0x80000007, 0)->edx, 0); /* invariant TSC */
 	assert_false(has_leaf(0x12, 0, &at));
 	assert_true(leaf(7, 0)->edx & 1u << 29); /* Intel's ARCH_CAPABILITIES stays there, */
 	normalise(true, 2, false);

@@ -124,6 +124,13 @@ static void cpuid_features(struct cpuid_table *t, const struct cpuid_topology *t
 	c = cpuid_find(t, 0x80000001u, 0);
 	if (c && cpuid_vendor_is_amd(t))
 		c->ecx &= ~(BIT(23) | BIT(24) | BIT(28)); /* PERFCTR_CORE, _NB, _LLC */
+	/*
+	 * Invariant TSC: a Linux that sees it keeps time by the TSC, not by kvm-clock, and the TSC is not put forward
+	 * after a pause or a load, nor is it the same on another host.
+	 */
+	c = cpuid_find(t, 0x80000007u, 0);
+	if (c)
+		c->edx &= ~BIT(8);
 	c = cpuid_find(t, 0x80000022u, 0);
 	if (c) /* AMD PerfMonV2 */
 		c->eax = c->ebx = c->ecx = c->edx = 0;
