@@ -18,6 +18,7 @@
 #define LEAF_AMD_MAX  0x80000000u
 #define LEAF_AMD      0x80000001u
 #define LEAF_AMD_EXT  0x80000008u
+#define LEAF_AMD_EXT2 0x80000021u
 #define LEAF_BRAND    0x80000002u
 #define LEAF_KVM      0x40000001u
 
@@ -34,12 +35,15 @@ static const struct {
 	{LEAF_EXTENDED, 0, CPUID_ECX, 1u << 4}, /* OSPKE */
 	{LEAF_EXTENDED, 0, CPUID_EDX, 0},
 	{LEAF_EXTENDED, 1, CPUID_EAX, 0},
+	{LEAF_EXTENDED, 1, CPUID_EDX, 0},
+	{LEAF_EXTENDED, 2, CPUID_EDX, 0},
 	{LEAF_XSAVE, 0, CPUID_EAX, 0},
 	{LEAF_XSAVE, 0, CPUID_EDX, 0},
 	{LEAF_XSAVE, 1, CPUID_EAX, 0},
 	{LEAF_AMD, 0, CPUID_ECX, 1u << 22 | 1u << 1}, /* topology extensions, CMP legacy */
 	{LEAF_AMD, 0, CPUID_EDX, 0},
 	{LEAF_AMD_EXT, 0, CPUID_EBX, 0},
+	{LEAF_AMD_EXT2, 0, CPUID_EAX, 0},
 	{LEAF_KVM, 0, CPUID_EAX, 0},
 };
 
@@ -56,28 +60,42 @@ static uint32_t word_get(
 	return 0;
 }
 
-static void name_bits(char *text, size_t size, size_t word, uint32_t missing)
+struct missing {
+	char text[512];
+	unsigned more; /* that text has no room for */
+};
+
+static void name_add(struct missing *m, const char *name)
+{
+	size_t used = strlen(m->text);
+
+	if (m->more || used + strlen(name) + 2 > sizeof(m->text))
+		m->more++;
+	else
+		(void)snprintf(m->text + used, sizeof(m->text) - used, " %s", name);
+}
+
+static void name_bits(struct missing *m, size_t word, uint32_t missing)
 {
 	static const char regs[] = "abcd";
 	uint32_t leaf = feature_words[word].leaf, subleaf = feature_words[word].subleaf;
 	const char *const *names = cpu_names_of(leaf, subleaf, feature_words[word].reg);
 
 	for (unsigned bit = 0; missing != 0; bit++, missing >>= 1) {
-		size_t used = strlen(text);
+		char place[32];
 
 		if (!(missing & 1))
 			continue;
-		if (names && names[bit])
-			(void)snprintf(text + used, size - used, " %s", names[bit]);
-		else
-			(void)snprintf(text + used, size - used, " 0x%x/%u:e%cx[%u]", leaf, subleaf,
-				regs[feature_words[word].reg], bit);
+		(void)snprintf(place, sizeof(place), "0x%x/%u:e%cx[%u]", leaf, subleaf,
+			regs[feature_words[word].reg], bit);
+		name_add(m, names && names[bit] ? names[bit] : place);
 	}
 }
 
 int cpu_check_bits(const struct cpuid_table *guest, const struct cpuid_table *host, struct err *e)
 {
-	char text[160] = "";
+	struct missing all = {0};
+	char more[32] = "";
 
 	for (size_t i = 0; i < NELEM(feature_words); i++) {
 		uint32_t leaf = feature_words[i].leaf, subleaf = feature_words[i].subleaf;
@@ -86,11 +104,14 @@ int cpu_check_bits(const struct cpuid_table *guest, const struct cpuid_table *ho
 		uint32_t missing = want & ~have & ~feature_words[i].ours;
 
 		if (missing)
-			name_bits(text, sizeof(text), i, missing);
+			name_bits(&all, i, missing);
 	}
-	if (!text[0])
+	if (!all.text[0])
 		return 0;
-	return err_set(e, -ENOTSUP, "the guest uses CPU features that are missing here:%s", text);
+	if (all.more)
+		(void)snprintf(more, sizeof(more), " and %u more", all.more);
+	return err_set(e, -ENOTSUP, "the guest uses CPU features that are missing here:%s%s",
+		all.text, more);
 }
 
 /* One instruction if the leaf is there, which max, of leaf 0 or 0x80000000, says; each may trap. */

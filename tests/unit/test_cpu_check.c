@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -64,6 +65,25 @@ static void feature_without_a_name_is_told_by_its_place(void **state)
 	assert_non_null(strstr(e.msg, "0x80000008/0:ebx[30]"));
 }
 
+static void names_without_room_are_counted(void **state)
+{
+	struct err e;
+	const char *more;
+	int count = 0;
+
+	(void)state;
+	for (uint32_t i = 0; i < 3; i++)
+		leaf(&guest, i == 0 ? 7 : 0x80000007 + i, 0, UINT32_MAX, 0, 0);
+	leaf(&guest, 1, 0, 0, 0, ~(1u << 28));
+	assert_int_equal(cpu_check_bits(&guest, &host, &e), -ENOTSUP);
+	more = strstr(e.msg, " and ");
+	assert_non_null(more);
+	for (const char *p = strchr(e.msg, ':') + 1; p < more; p++)
+		count += *p == ' ';
+	count += atoi(more + strlen(" and "));
+	assert_int_equal(count, 32 + 32 + 31);
+}
+
 static void bits_that_the_monitor_sets_need_no_host(void **state)
 {
 	(void)state;
@@ -110,6 +130,7 @@ int main(void)
 		cmocka_unit_test_setup(host_with_more_is_fine, set_up),
 		cmocka_unit_test_setup(missing_features_are_named, set_up),
 		cmocka_unit_test_setup(feature_without_a_name_is_told_by_its_place, set_up),
+		cmocka_unit_test_setup(names_without_room_are_counted, set_up),
 		cmocka_unit_test_setup(bits_that_the_monitor_sets_need_no_host, set_up),
 		cmocka_unit_test_setup(full_table_is_no_overrun, set_up),
 		cmocka_unit_test_setup(guests_of_this_host_load_here, set_up),
