@@ -56,7 +56,7 @@ int mem_walk(const struct mem_file *m, mem_walk_fn fn, void *ctx, struct err *e)
 /* Splits whole pages into runs that are zero or not. Returns the length of the first, *ret_zero which. */
 size_t mem_run(const uint8_t *data, size_t len, bool *ret_zero);
 
-/* Writes whole pages; zeroes become holes. fresh: the file has holes there already. */
+/* Writes whole pages; fresh: the file has holes there already, and keeps them for zeroes. */
 int mem_put(int fd, uint64_t offset, const uint8_t *data, size_t len, bool fresh,
 	struct err *e) MUST_USE;
 

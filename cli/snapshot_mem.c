@@ -9,7 +9,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/falloc.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -108,14 +107,6 @@ size_t mem_run(const uint8_t *data, size_t len, bool *ret_zero)
 	return n;
 }
 
-static int put_zeroes(int fd, uint64_t offset, const uint8_t *data, size_t len)
-{
-	if (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)len) ==
-		0)
-		return 0;
-	return errno == EOPNOTSUPP ? pages_write_bytes(fd, data, len, offset) : -errno;
-}
-
 int mem_put(int fd, uint64_t offset, const uint8_t *data, size_t len, bool fresh, struct err *e)
 {
 	while (len > 0) {
@@ -123,10 +114,9 @@ int mem_put(int fd, uint64_t offset, const uint8_t *data, size_t len, bool fresh
 		size_t n = mem_run(data, len, &zero);
 		int rc = 0;
 
-		if (!zero)
+		/* What is written over may be a diff, in which a hole means "not changed". */
+		if (!zero || !fresh)
 			rc = pages_write_bytes(fd, data, n, offset);
-		else if (!fresh)
-			rc = put_zeroes(fd, offset, data, n);
 		if (rc < 0)
 			return err_set_os(e, rc, "cannot write the memory file");
 		data += n;
