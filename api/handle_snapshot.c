@@ -239,10 +239,14 @@ static int load_check_body(const struct api_snapshot_load *b, struct err *e)
 		return 0;
 	if (!b->snapshot_path)
 		return err_set(e, -EINVAL, "snapshot load: missing field `snapshot_path`");
-	if (!b->has_backend == !b->mem_file_path)
+	if (!b->has_backend && !b->mem_file_path)
 		return err_set(e, -EINVAL,
-			"snapshot load: exactly one of `mem_backend` and `mem_file_path` must be "
-			"given");
+			"snapshot load: missing field: either `mem_backend` or `mem_file_path` is "
+			"required");
+	if (b->has_backend && b->mem_file_path)
+		return err_set(e, -EINVAL,
+			"snapshot load: too many fields: either `mem_backend` or `mem_file_path` "
+			"exclusively is required");
 	return 0;
 }
 
@@ -359,13 +363,14 @@ int handle_put_snapshot_load(
 	int rc;
 
 	(void)ret;
+	/* The request first, as clients know it from Firecracker, which finds this out while it parses. */
+	rc = load_check_body(b, e);
+	if (rc < 0)
+		return rc;
 	if (c->configured)
 		return err_set(e, -EPERM,
 			"Load snapshot error: Loading a microVM snapshot not allowed after "
 			"configuring boot-specific resources.");
-	rc = load_check_body(b, e);
-	if (rc < 0)
-		return rc;
 	rc = controller_restore(c, b, e);
 	if (rc < 0) {
 		c->load_failed = true;

@@ -73,16 +73,52 @@ static int aside_sync_folder(const char *path)
 	return fd >= 0 && fsync(fd) == 0 ? 0 : -errno;
 }
 
-/* #syscalls:main rename */
+static int aside_exchange(const struct aside *a)
+{
+	return renameat2(AT_FDCWD, a->part, AT_FDCWD, a->target, RENAME_EXCHANGE) == 0 ? 0 : -errno;
+}
+
+/* #syscalls:main rename renameat2:4=RENAME_EXCHANGE */
 int aside_commit(struct aside *a, const char *what, struct err *e)
 {
-	if (rename(a->part, a->target) < 0)
-		return err_set_os(e, -errno, "%s: cannot rename %s", what, a->part);
-	free(a->part);
-	a->part = NULL;
+	int rc = aside_exchange(a);
+
+	a->state = ASIDE_SWAPPED;
+	if (rc < 0) {
+		/* Nothing is there, or the file system cannot exchange. */
+		if (rename(a->part, a->target) < 0) {
+			a->state = ASIDE_WRITTEN;
+			return err_set_os(e, -errno, "%s: cannot rename %s", what, a->part);
+		}
+		a->state = rc == -ENOENT ? ASIDE_NEW : ASIDE_REPLACED;
+		free(a->part);
+		a->part = NULL;
+	}
 	/* Some file systems have no fsync of folders: the file is in place all the same. */
 	(void)aside_sync_folder(a->target);
 	return 0;
+}
+
+/* #syscalls:main unlink renameat2:4=RENAME_EXCHANGE */
+void aside_revert(struct aside *a)
+{
+	if (a->state == ASIDE_SWAPPED)
+		(void)aside_exchange(a);
+	else if (a->state == ASIDE_NEW)
+		(void)unlink(a->target);
+	a->state = ASIDE_WRITTEN;
+}
+
+static bool aside_name_is(const char *part, const char *target)
+{
+	size_t len = strlen(target);
+
+	return strncmp(part, target, len) == 0 && strcmp(part + len, ".part") == 0;
+}
+
+bool aside_names_collide(const char *a, const char *b)
+{
+	return strcmp(a, b) == 0 || aside_name_is(a, b) || aside_name_is(b, a);
 }
 
 /* #syscalls:main unlink close */

@@ -248,5 +248,7 @@ int fork_begin(struct fork_offer *f, struct machine *m, const struct fork_option
 	}
 	if (rc < 0)
 		fork_remove_clones(o, ret->clones);
+	else
+		m->mem.base_is_lent = true;
 	return rc;
 }

@@ -70,14 +70,23 @@ static int image_put_clock(struct snapshot_writer *w, const struct machine *m, s
 
 	if (ioctl(m->vm.fd, KVM_GET_CLOCK, &c) < 0)
 		return err_set_os(e, -errno, "KVM_GET_CLOCK");
-	if (m->clock_waits) /* loaded, and not run since: the clock has not been set yet */
-		c = m->clock;
 	s = (struct snapshot_clock){
 		.clock_ns = c.clock,
 		.realtime_ns = c.realtime,
 		.host_tsc = c.host_tsc,
 		.flags = c.flags,
 	};
+	/*
+	 * Loaded, and not run since: the clock has not been set yet. It stands where the snapshot had it: now, or, if
+	 * the guest's wall clock is to be made right, then.
+	 */
+	if (m->clock_waits) {
+		s.clock_ns = m->clock.clock;
+		if (m->clock.flags & KVM_CLOCK_REALTIME) {
+			s.realtime_ns = m->clock.realtime;
+			s.flags = m->clock.flags;
+		}
+	}
 	snapshot_put_table(w, SNAPSHOT_CLOCK, 0, &snapshot_clock_table, &s);
 	return 0;
 }

@@ -3,6 +3,7 @@
 #include "snapshot/load.h"
 
 #include "snapshot/cpu_check.h"
+#include "snapshot/pages.h"
 #include "snapshot/prefetch.h"
 #include "snapshot/restore.h"
 #include "vmm/base/cleanup.h"
@@ -171,10 +172,19 @@ static int source_memory(void *ctx, struct machine *m, struct gmem_config *c, st
 		strerrordesc_np(-rc), -rc, l->o.mem_path);
 }
 
+/* A fork has no file that a diff could be merged into: everything counts as changed. */
+static int source_count_all(struct machine *m, struct err *e)
+{
+	m->mem.base_is_new = true;
+	m->mem.base_is_lent = true;
+	return m->mem.dirty ? pages_mark_changed(&m->mem, e) : 0;
+}
+
 /* The regions follow from the size; a layout of another version would be another machine. */
 static int source_mapped(void *ctx, struct machine *m, struct err *e)
 {
 	struct snapshot_load *l = ctx;
+	int rc;
 
 	if (l->info.region_count != m->mem.region_count)
 		return err_set(e, -EINVAL, "the memory was in %u regions, it would be in %u",
@@ -184,17 +194,18 @@ static int source_mapped(void *ctx, struct machine *m, struct err *e)
 			l->info.regions[i].size != m->mem.regions[i].size ||
 			l->info.regions[i].file_offset != m->mem.regions[i].file_offset)
 			return err_set(e, -EINVAL, "region %u of the memory was elsewhere", i);
-	/* A fork has no file that a diff could be merged into: everything counts as changed. */
-	m->mem.base_is_new = l->o.fork_path != NULL;
+	if (l->o.fork_path) {
+		rc = source_count_all(m, e);
+		if (rc < 0)
+			return rc;
+	}
 	if (l->o.uffd) {
-		int rc = uffd_hand_over(&l->uffd, &m->mem, l->o.mem_path, e);
-
+		rc = uffd_hand_over(&l->uffd, &m->mem, l->o.mem_path, e);
 		if (rc < 0)
 			return rc;
 	}
 	if (l->o.prefetch_path) {
-		int rc = prefetch_pages(&m->mem, l->o.prefetch_path, e);
-
+		rc = prefetch_pages(&m->mem, l->o.prefetch_path, e);
 		if (rc < 0)
 			return rc;
 	}

@@ -145,6 +145,13 @@ int pages_add_changed(struct page_set *s, const struct gmem *m, struct err *e)
 	return m->base_is_new ? pages_add_data(s, m, e) : 0;
 }
 
+int pages_mark_changed(struct gmem *m, struct err *e)
+{
+	struct page_set bitmap = {.words = m->dirty, .count = m->size / PAGE};
+
+	return pages_add_changed(&bitmap, m, e);
+}
+
 /* ---- runs ---- */
 
 /* The end of the region that holds a page, in pages. */

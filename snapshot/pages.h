@@ -39,6 +39,9 @@ void pages_add_private(struct page_set *s, const struct gmem *m);
 int pages_runs(struct page_set *s, const struct gmem *m, uint32_t max, struct gmem_run **ret_runs,
 	uint32_t *ret_count, struct err *e) MUST_USE;
 
+/* Marks in m's dirty bitmap what pages_add_changed would add. -errno: *e, and some of it is marked. */
+int pages_mark_changed(struct gmem *m, struct err *e) MUST_USE;
+
 /* Adds the dirty bitmap of m. */
 void pages_add_dirty(struct page_set *s, const struct gmem *m);
 

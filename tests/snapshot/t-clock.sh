@@ -51,6 +51,19 @@ clock_saved() {
 	end a
 }
 
+# A clone that is saved before it ran has the time at which it was saved, and when that was.
+t_clone_that_never_ran_keeps_the_wall_clock() {
+	clock_saved
+	launch b --restore s --memory m --paused
+	ok b GET /
+	create b s2 m2
+	end b
+	load c s2 m2 '"clock_realtime":true'
+	ask c
+	[ "$mono" -ge "$mono_saved" ] || fail "monotonic time went from $mono_saved to $mono"
+	finish c
+}
+
 t_wall_clock_is_right_within_10_ms_when_asked_for() {
 	local slept
 	clock_saved

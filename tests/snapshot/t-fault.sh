@@ -33,8 +33,8 @@ t_load_into_a_running_machine() {
 
 t_load_needs_one_memory() {
 	launch a
-	bad 'exactly one of' a PUT /snapshot/load '{"snapshot_path":"s"}'
-	bad 'exactly one of' a PUT /snapshot/load '{"snapshot_path":"s","mem_file_path":"m",
+	bad 'missing field: either `mem_backend` or `mem_file_path` is required' a PUT /snapshot/load '{"snapshot_path":"s"}'
+	bad 'too many fields: either `mem_backend` or `mem_file_path` exclusively is required' a PUT /snapshot/load '{"snapshot_path":"s","mem_file_path":"m",
 		"mem_backend":{"backend_type":"File","backend_path":"m"}}'
 	ok a GET /
 }

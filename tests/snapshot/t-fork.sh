@@ -136,6 +136,51 @@ t_fork_is_saved_and_loaded() {
 	done
 }
 
+# A child has no file of its own yet: its first diff has everything, also with a list of changed pages.
+t_fork_that_tracks_pages_saves_a_whole_diff() {
+	boot a
+	fork a
+	launch b
+	ok b PUT /snapshot/load '{"fork_from":"a.fork","track_dirty_pages":true,"resume_vm":true}'
+	end a
+	turns b 1
+	pause b
+	create b s m Diff
+	resume b
+	turns b 1
+	pause b
+	create b s2 m Diff
+	end b
+	load c s2 m
+	turns c 1
+	finish c
+}
+
+# The memory file that a VM was loaded from is what its forks go on from, too.
+t_fork_keeps_its_base() {
+	local n
+	take
+	load a s m
+	turns a 1
+	fork a
+	child b a
+	pause b
+	pause a
+	for n in a b; do
+		bad 'forks of this VM have it mapped' "$n" PUT /snapshot/create \
+			'{"snapshot_path":"s2","mem_file_path":"m","snapshot_type":"Diff"}'
+	done
+	create a s2 m2 Diff
+	"$mayfly" snapshot merge m m2 -o m3
+	resume b
+	turns b 1
+	finish b
+	end a
+	load c s2 m3
+	turns c 1
+	finish c
+}
+
 t_fork_refuses() {
 	boot a '"vcpu_count":1,"mem_size_mib":64'
 	bad 'missing field' a PUT /snapshot/fork '{}'

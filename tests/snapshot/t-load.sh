@@ -145,6 +145,44 @@ t_texts_of_a_state_file_are_no_commands_for_a_terminal() {
 	! LC_ALL=C grep -q '[^ -~]' said || fail "$(cat -v said)"
 }
 
+# A file that may be a diff keeps its data: a hole in it would mean "not changed".
+t_diff_onto_an_unknown_file() {
+	local before
+	boot a '"vcpu_count":1,"mem_size_mib":64,"track_dirty_pages":true'
+	pause a
+	create a s m
+	resume a
+	turns a 2
+	pause a
+	head -c 64M /dev/zero | tr '\0' x >d
+	sync d
+	before=$(stat -c %b d)
+	ok a GET /
+	create a s2 d Diff
+	grep -q ' [1-9][0-9]* of zeroes' a.log || fail "no page has become zero: $(tail -n 1 a.log)"
+	[ "$(stat -c %b d)" -ge "$before" ] || fail "$before blocks, then $(stat -c %b d)"
+	end a
+}
+
+t_one_name_for_both_files() {
+	local pair
+	take
+	load a s m
+	pause a
+	cksum s m >before
+	ln s link
+	ln m m.part
+	for pair in 's s' 's ./s' 'link s' 'm.part m' 's s.part' 'new new'; do
+		# shellcheck disable=SC2086 # two words
+		set -- $pair
+		bad 'must be two files' a PUT /snapshot/create \
+			"{\"snapshot_path\":\"$1\",\"mem_file_path\":\"$2\"}"
+	done
+	cksum s m | cmp - before
+	[ ! -e new ] && [ ! -e new.part ] || fail "something new is there"
+	end a
+}
+
 t_metrics_have_the_times() {
 	boot a '"vcpu_count":1,"mem_size_mib":64,"track_dirty_pages":true'
 	pause a

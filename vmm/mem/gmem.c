@@ -44,7 +44,7 @@ static int gmem_check_config(const struct gmem_config *c, struct err *e)
 	return 0;
 }
 
-static int gmem_check_file(const struct gmem_config *c, struct err *e)
+static int gmem_check_file(struct gmem *m, const struct gmem_config *c, struct err *e)
 {
 	struct stat st;
 
@@ -55,6 +55,7 @@ static int gmem_check_file(const struct gmem_config *c, struct err *e)
 			"the memory file has %llu bytes, the VM had %llu: it is not the one that "
 			"belongs to this state",
 			(unsigned long long)st.st_size, (unsigned long long)c->size);
+	m->file = (struct gmem_file){.dev = st.st_dev, .ino = st.st_ino};
 	return 0;
 }
 
@@ -68,7 +69,7 @@ static int gmem_open_backing(struct gmem *m, const struct gmem_config *c, struct
 	if (c->backing == GMEM_BACKING_ANON)
 		return 0;
 	if (c->backing == GMEM_BACKING_FILE) {
-		rc = gmem_check_file(c, e);
+		rc = gmem_check_file(m, c, e);
 		if (rc == 0)
 			m->fd = c->file_fd;
 		return rc;

@@ -74,6 +74,11 @@ struct gmem_region {
 	unsigned char __guest *host; /* owned mapping */
 };
 
+/* Which file it is, whatever its name is by now. */
+struct gmem_file {
+	uint64_t dev, ino; /* both 0: none */
+};
+
 struct gmem {
 	int fd; /* owned: what is behind it; -1 with GMEM_BACKING_ANON */
 	enum gmem_backing backing;
@@ -88,6 +93,8 @@ struct gmem {
 	uint32_t overlay_count;
 	struct gmem_overlay overlays[GMEM_OVERLAYS_MAX];
 	bool base_is_new; /* the base holds changes since the VM was started or loaded */
+	bool base_is_lent; /* forks of this VM, or those that it is one of, may have the base mapped */
+	struct gmem_file file; /* that memory was loaded from; the base, until that was replaced */
 };
 
 /* Maps the memory. 0, or -errno with *e. Main thread. On failure *m is as gmem_fini leaves it. */
