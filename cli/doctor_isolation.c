@@ -5,6 +5,7 @@
 #include "vmm/base/cleanup.h"
 
 #include <dirent.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -65,7 +66,29 @@ static void check_swap(struct doctor_report *r)
 				 "it also makes the times of a VM depend on others");
 }
 
-/* Lines such as "Vulnerable: Clear CPU buffers attempted, no microcode", "Mitigation: ...; SMT vulnerable". */
+/*
+ * Lines such as "Vulnerable: Clear CPU buffers attempted, no microcode", "KVM: Vulnerable", "Mitigation: PTE Inversion;
+ * VMX: vulnerable", "Unknown: No mitigations". "SMT vulnerable" is what check_smt tells.
+ */
+static bool flaw_is_open(const char *name)
+{
+	char path[sizeof(FLAWS_DIR) + NAME_MAX + 1], line[512] = "", *at = line;
+	CLEANUP_FCLOSE FILE *file = NULL;
+
+	(void)snprintf(path, sizeof(path), FLAWS_DIR "/%s", name);
+	file = fopen(path, "re");
+	if (!file || !fgets(line, sizeof(line), file))
+		return false;
+	if (strncmp(line, "Unknown", 7) == 0)
+		return true;
+	while ((at = strcasestr(at, "vulnerable"))) {
+		if (at - line < 4 || strncmp(at - 4, "SMT ", 4) != 0)
+			return true;
+		at++;
+	}
+	return false;
+}
+
 static void check_flaws(struct doctor_report *r)
 {
 	DIR *dir = opendir(FLAWS_DIR);
@@ -78,12 +101,9 @@ static void check_flaws(struct doctor_report *r)
 		return;
 	}
 	while ((entry = readdir(dir))) {
-		char path[sizeof(FLAWS_DIR) + 1 + sizeof(entry->d_name)], word[32];
 		size_t used = strlen(open);
 
-		(void)snprintf(path, sizeof(path), FLAWS_DIR "/%s", entry->d_name);
-		if (entry->d_name[0] != '.' && doctor_read_word(path, word, sizeof(word)) &&
-			strncmp(word, "Vulnerable", 10) == 0)
+		if (entry->d_name[0] != '.' && flaw_is_open(entry->d_name))
 			(void)snprintf(open + used, sizeof(open) - used, "%s%.40s",
 				used ? ", " : "", entry->d_name);
 	}

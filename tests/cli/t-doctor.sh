@@ -63,6 +63,58 @@ t_doctor_checks_what_was_asked_for() {
 	done
 }
 
+# host_says CHECK VERDICT FILE TEXT: the check's verdict on a host whose FILE says TEXT.
+host_says() {
+	local line
+	[ -e "$3" ] || { echo "# this kernel has no $3" && return 0; }
+	printf '%s\n' "$4" >fixture
+	# shellcheck disable=SC2016 # of the inner shell
+	line=$(unshare -m sh -c 'mount --bind fixture "$1" && exec "$2" doctor --check "$3"' sh \
+		"$3" "$mayfly" "$1") || true
+	case $line in "$2: "*) ;; *) fail "$3 says '$4': $line" ;; esac
+}
+
+t_doctor_isolation_is_what_the_host_says() {
+	[ "$(id -u)" -eq 0 ] || skip "needs root"
+	unshare -m true 2>/dev/null || skip "no mount namespaces"
+	host_says smt warn /sys/devices/system/cpu/smt/active 1
+	host_says smt ok /sys/devices/system/cpu/smt/active 0
+	host_says ksm warn /sys/kernel/mm/ksm/run 1
+	host_says ksm ok /sys/kernel/mm/ksm/run 0
+	host_says ksm ok /sys/kernel/mm/ksm/run 2
+	host_says swap warn /proc/swaps $'Filename Type Size Used Priority\n/dev/sda2 partition 1 0 -2'
+	host_says swap warn /proc/swaps $'Filename Type Size Used Priority\n/swapfile file 1 0 -2'
+	host_says swap ok /proc/swaps $'Filename Type Size Used Priority\n/dev/zram0 partition 1 0 -2'
+	host_says swap ok /proc/swaps 'Filename Type Size Used Priority'
+}
+
+# Each line alone, in the place of the whole folder.
+t_doctor_knows_what_kernels_say_of_flaws() {
+	local dir=/sys/devices/system/cpu/vulnerabilities verdict text line
+	[ "$(id -u)" -eq 0 ] || skip "needs root"
+	unshare -m true 2>/dev/null || skip "no mount namespaces"
+	[ -d "$dir" ] || skip "this kernel has no $dir"
+	mkdir flaws
+	while IFS=: read -r verdict text; do
+		printf '%s\n' "$text" >flaws/some_flaw
+		# shellcheck disable=SC2016 # of the inner shell
+		line=$(unshare -m sh -c 'mount --bind flaws "$1" && exec "$2" doctor --check cpu-flaws' sh \
+			"$dir" "$mayfly") || true
+		case $line in "$verdict: "*) ;; *) fail "'$text': $line" ;; esac
+		[ "$verdict" = ok ] || case $line in *some_flaw*) ;; *) fail "no name: $line" ;; esac
+	done <<-END
+		ok:Not affected
+		ok:Mitigation: Clear CPU buffers; SMT vulnerable
+		ok:Mitigation: PTI
+		warn:Vulnerable
+		warn:Vulnerable: Clear CPU buffers attempted, no microcode; SMT vulnerable
+		warn:KVM: Vulnerable
+		warn:Mitigation: PTE Inversion; VMX: vulnerable
+		warn:Mitigation: Enhanced IBRS; IBPB: conditional; BHI: Vulnerable
+		warn:Unknown: No mitigations
+	END
+}
+
 t_doctor_check_is_one_line_and_a_status() {
 	local wanted
 	doctor_json
