@@ -66,6 +66,7 @@ t_vmm_numbers_have_bounds() {
 t_vmm_api_socket_that_is_passed_must_listen() {
 	vmm 1 "api-sock: 'fd:55': no descriptor of that name" --api-sock fd:55
 	vmm 1 "is no socket" --api-sock fd:5 5</dev/null
+	(ulimit -n 64 && vmm 1 "is no socket" --api-sock fd:5 5</dev/null)
 }
 
 t_vmm_what_no_release_has_is_refused_by_name() {

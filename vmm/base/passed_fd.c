@@ -39,9 +39,10 @@ void passed_fd_init(int own)
 
 	for (int i = 0; i <= PASSED_NUMBER_MAX; i++)
 		fds[i] = (struct pollfd){.fd = i};
-	/* One call tells which of them are open. */
+	/* One call tells which of them are open, but where a limit allows fewer: then each is asked for. */
 	if (poll(fds, NELEM(fds), 0) < 0)
-		return; /* fewer descriptors are allowed: then none is passed */
+		for (int i = 0; i <= PASSED_NUMBER_MAX; i++)
+			fds[i].revents = fcntl(i, F_GETFD) < 0 ? POLLNVAL : 0;
 	for (int i = STDERR_FILENO + 1; i <= PASSED_NUMBER_MAX; i++)
 		if (i != own && !(fds[i].revents & POLLNVAL))
 			passed.inherited[i / 64] |= UINT64_C(1) << (i % 64);
