@@ -80,7 +80,7 @@ static void names_without_room_are_counted(void **state)
 	assert_non_null(more);
 	for (const char *p = strchr(e.msg, ':') + 1; p < more; p++)
 		count += *p == ' ';
-	count += atoi(more + strlen(" and "));
+	count += (int)strtol(more + strlen(" and "), NULL, 10);
 	assert_int_equal(count, 32 + 32 + 31);
 }
 

@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static char folder[] = "/tmp/mayfly-aside-XXXXXX";
+static char folder[32];
 
 static void put(const char *name, const char *text)
 {
@@ -35,7 +35,7 @@ static void is(const char *name, const char *text)
 static int set_up(void **state)
 {
 	(void)state;
-	strcpy(strrchr(folder, '-'), "-XXXXXX");
+	(void)snprintf(folder, sizeof(folder), "/tmp/mayfly-aside-XXXXXX");
 	return mkdtemp(folder) ? chdir(folder) : -1;
 }
 
