@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <sys/sysmacros.h>
 
 struct dev_row {
@@ -23,25 +24,41 @@ static const struct dev_row dev_rows[JAIL_NODE_COUNT] = {
 	[JAIL_UFFD] = {"dev", "userfaultfd", "/dev/userfaultfd", 10, 0, false},
 };
 
+/*
+ * The folder may be the jail's user's already, and another process of that user may have put a link to a file of the
+ * host in the node's place since: the owner of what is there is changed only if it is the node.
+ */
+static int dev_give(const struct jail *j, int dir, const char *name, dev_t dev)
+{
+	CLEANUP_FD
+	int fd = openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return -errno;
+	if (!S_ISCHR(st.st_mode) || st.st_rdev != dev || st.st_nlink != 1)
+		return -EPERM;
+	return fchownat(fd, "", j->opt.uid, j->opt.gid, AT_EMPTY_PATH) == 0 ? 0 : -errno;
+}
+
 static int dev_make_one(struct jail *j, enum jail_node which, struct err *e)
 {
 	const struct dev_row *r = &dev_rows[which];
 	unsigned minor = r->minor ? r->minor : j->uffd_minor;
 	CLEANUP_FD
 	int dir = path_open(j->root_fd, r->dir, O_RDONLY | O_DIRECTORY, 0);
+	int rc;
 
 	if (dir < 0)
 		return err_set_os(e, dir, "Failed to open %s", r->dir);
 	j->made_nodes[which] = true;
 	if (mknodat(dir, r->name, S_IFCHR | 0600, makedev(r->major, minor)) < 0) {
-		int rc = -errno;
-
+		rc = -errno;
 		j->made_nodes[which] = false;
 		return err_set_os(e, rc, "Failed to create %s via mknod inside the jail", r->path);
 	}
-	if (fchownat(dir, r->name, j->opt.uid, j->opt.gid, AT_SYMLINK_NOFOLLOW) < 0)
-		return err_set_os(e, -errno, "Failed to change owner for %s", r->path);
-	return 0;
+	rc = dev_give(j, dir, r->name, makedev(r->major, minor));
+	return rc < 0 ? err_set_os(e, rc, "Failed to change owner for %s", r->path) : 0;
 }
 
 int dev_make(struct jail *j, struct err *e)
