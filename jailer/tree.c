@@ -218,7 +218,7 @@ void tree_undo_root(struct jail *j)
 		(void)unlinkat(id, "root", AT_REMOVEDIR);
 }
 
-void tree_unclaim(struct jail *j)
+static void tree_forget(struct jail *j)
 {
 	CLEANUP_FD
 	int id = tree_reopen(j, ".");
@@ -231,4 +231,11 @@ void tree_unclaim(struct jail *j)
 		(void)unlinkat(name, j->opt.id, AT_REMOVEDIR);
 	if (j->made_name)
 		(void)unlinkat(j->base_fd, j->name, AT_REMOVEDIR);
+}
+
+/* What is left behind needs the record, for the next --cleanup. */
+void tree_unclaim(struct jail *j)
+{
+	if (!j->left_behind)
+		tree_forget(j);
 }
