@@ -5,6 +5,7 @@
 #include "vmm/base/option.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -150,11 +151,12 @@ static int option_parent_cgroup(const char *text, struct err *e)
 
 		for (size_t i = 0; i < len; i++)
 			dots = dots || (unsigned char)at[i] <= ' ' || at[i] == 127;
-		if (len == 0 || dots || strlen(text) > 1024)
+		if (len == 0 || len > NAME_MAX || dots || strlen(text) > 1024)
 			return err_set(e, -EINVAL,
 				"Parent cgroup path is invalid. Path should not be absolute or "
 				"contain '..' or '.': --parent-cgroup \"%.200s\"; nor spaces, nor "
-				"an empty name, nor more than 1024 characters",
+				"an empty name, nor one of more than 255 characters, nor more than "
+				"1024 in all",
 				text);
 		at += len;
 		if (!*at)

@@ -80,7 +80,7 @@ t_cgroup_errors() {
 	refused 'Cgroup invalid file: pids' a --cgroup pids=1
 	refused 'Hierarchy not found: ' a --cgroup nothing.max=1
 	refused '3 is an invalid cgroup version specifier' a --cgroup-version 3
-	for bad in /a a/ a//b .. a/../b . ''; do
+	for bad in /a a/ a//b .. a/../b . '' "a/$(printf %0256d 0)/b"; do
 		refused 'ath' a --parent-cgroup "$bad"
 	done
 	[ -z "$(hierarchy pids)" ] || {
