@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#define CGROUP_SELF_MAX  (1 << 20)
 #define CGROUP_REMOVE_NS (5 * CLOCK_NS_PER_S)
 
 /* The mount of a hierarchy, opened. -ENOENT if this host has none. */
@@ -235,7 +236,11 @@ static int cgroup_make(
 		CLEANUP_FD
 		int sub = -1;
 
-		(void)snprintf(name, sizeof(name), "%.*s", (int)len, at);
+		if (snprintf(name, sizeof(name), "%.*s", (int)len, at) >= (int)sizeof(name))
+			return err_set(e, -ENAMETOOLONG,
+				"a name in the path of the cgroup %.128s has more than %d "
+				"characters",
+				j->record.cgroup, NAME_MAX);
 		at += len;
 		rc = h->version == 2 ? cgroup_enable(j, dir, e) : 0;
 		if (rc < 0)
@@ -387,7 +392,54 @@ int cgroup_remove(const struct record *r, struct err *e)
 	return rc;
 }
 
-/* The processes of a run that failed wait for the undoer inside of what it has to remove. */
+/* The path in a line of /proc/self/cgroup, NUMBER:CONTROLLERS:PATH, if it is of this hierarchy, or NULL. */
+static const char *cgroup_line(const char *line, const struct record_hierarchy *h)
+{
+	const char *at = line + strcspn(line, ":"), *path = *at ? strchr(at + 1, ':') : NULL;
+	size_t len = strlen(h->controller);
+
+	if (path && h->version == 2)
+		return strncmp(line, "0::", 3) == 0 ? path + 1 : NULL;
+	while (path && at < path) {
+		size_t n = strcspn(++at, ",:");
+
+		if (n == len && memcmp(at, h->controller, len) == 0)
+			return path + 1;
+		at += n;
+	}
+	return NULL;
+}
+
+/* The cgroup of this process, which is that of whoever started the jailer; or -errno. */
+static int cgroup_origin(int mount, const struct record_hierarchy *h)
+{
+	CLEANUP_FREE
+	char *text = NULL;
+	size_t size;
+	int rc = io_read_file("/proc/self/cgroup", CGROUP_SELF_MAX, &text, &size, NULL);
+
+	if (rc < 0)
+		return rc;
+	for (char *at = text, *end; *at; at = end) {
+		const char *path;
+
+		end = strchrnul(at, '\n');
+		if (*end)
+			*end++ = '\0';
+		path = cgroup_line(at, h);
+		if (!path)
+			continue;
+		path += strspn(path, "/");
+		return path_open(mount, *path ? path : ".", O_RDONLY | O_DIRECTORY, 0);
+	}
+	return -ENOENT;
+}
+
+/*
+ * The processes of a run that failed wait for the undoer inside of what it has to remove. They go
+ * where they came from: the root of a mount takes none if it is a cgroup namespace's and has
+ * controllers switched on. Where that cannot be found below the mount, the root has to do.
+ */
 static void cgroup_evict(const struct record *r, const struct record_hierarchy *h)
 {
 	const char *file = h->version == 1 ? "tasks" : "cgroup.procs";
@@ -397,6 +449,8 @@ static void cgroup_evict(const struct record *r, const struct record_hierarchy *
 	int dir = mount < 0 ? -1 : path_open(mount, r->cgroup, O_RDONLY | O_DIRECTORY, 0);
 	CLEANUP_FD
 	int fd = dir < 0 ? -1 : path_open(dir, file, O_RDONLY, 0);
+	CLEANUP_FD
+	int origin = fd < 0 ? -1 : cgroup_origin(mount, h);
 	char text[4096];
 
 	if (fd < 0 || path_read(fd, text, sizeof(text)) <= 0)
@@ -405,7 +459,8 @@ static void cgroup_evict(const struct record *r, const struct record_hierarchy *
 		end = strchrnul(at, '\n');
 		if (*end)
 			*end++ = '\0';
-		(void)cgroup_write(mount, file, at);
+		if (origin < 0 || cgroup_write(origin, file, at) < 0)
+			(void)cgroup_write(mount, file, at);
 	}
 }
 

@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <sys/stat.h>
 #include <sys/sysmacros.h>
 
 struct dev_row {
@@ -25,40 +24,43 @@ static const struct dev_row dev_rows[JAIL_NODE_COUNT] = {
 };
 
 /*
- * The folder may be the jail's user's already, and another process of that user may have put a link to a file of the
- * host in the node's place since: the owner of what is there is changed only if it is the node.
+ * The node goes to the monitor by a descriptor, and only if it is what was just made: a name may
+ * by then be that of another file, a hard link into the host.
  */
-static int dev_give(const struct jail *j, int dir, const char *name, dev_t dev)
+static int dev_give(
+	const struct jail *j, int dir, const struct dev_row *r, dev_t dev, struct err *e)
 {
 	CLEANUP_FD
-	int fd = openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	int fd = path_open(dir, r->name, O_PATH | O_NOFOLLOW, 0);
 	struct stat st;
 
 	if (fd < 0 || fstat(fd, &st) < 0)
-		return -errno;
+		return err_set_os(e, fd < 0 ? fd : -errno, "Failed to open %s", r->path);
 	if (!S_ISCHR(st.st_mode) || st.st_rdev != dev || st.st_nlink != 1)
-		return -EPERM;
-	return fchownat(fd, "", j->opt.uid, j->opt.gid, AT_EMPTY_PATH) == 0 ? 0 : -errno;
+		return err_set(e, -ESTALE, "%s was replaced meanwhile; end whoever writes to %s",
+			r->path, jail_path(j, ""));
+	if (fchownat(fd, "", j->opt.uid, j->opt.gid, AT_EMPTY_PATH) < 0)
+		return err_set_os(e, -errno, "Failed to change owner for %s", r->path);
+	return 0;
 }
 
 static int dev_make_one(struct jail *j, enum jail_node which, struct err *e)
 {
 	const struct dev_row *r = &dev_rows[which];
-	unsigned minor = r->minor ? r->minor : j->uffd_minor;
+	dev_t dev = makedev(r->major, r->minor ? r->minor : j->uffd_minor);
 	CLEANUP_FD
 	int dir = path_open(j->root_fd, r->dir, O_RDONLY | O_DIRECTORY, 0);
-	int rc;
 
 	if (dir < 0)
 		return err_set_os(e, dir, "Failed to open %s", r->dir);
 	j->made_nodes[which] = true;
-	if (mknodat(dir, r->name, S_IFCHR | 0600, makedev(r->major, minor)) < 0) {
-		rc = -errno;
+	if (mknodat(dir, r->name, S_IFCHR | 0600, dev) < 0) {
+		int rc = -errno;
+
 		j->made_nodes[which] = false;
 		return err_set_os(e, rc, "Failed to create %s via mknod inside the jail", r->path);
 	}
-	rc = dev_give(j, dir, r->name, makedev(r->major, minor));
-	return rc < 0 ? err_set_os(e, rc, "Failed to change owner for %s", r->path) : 0;
+	return dev_give(j, dir, r, dev, e);
 }
 
 int dev_make(struct jail *j, struct err *e)

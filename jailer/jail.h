@@ -77,6 +77,7 @@ int dev_make(struct jail *j, struct err *e) MUST_USE;
 void dev_undo(struct jail *j);
 int proc_fork(struct jail *j, struct err *e) MUST_USE;
 void proc_undo(struct jail *j);
+int tree_give(struct jail *j, struct err *e) MUST_USE;
 int creds_drop(struct jail *j, struct err *e) MUST_USE;
 int exec_run(struct jail *j, struct err *e) MUST_USE;
 

@@ -33,6 +33,7 @@ static const struct jail_step jail_steps[] = {
 	{"folders", tree_fill, tree_undo_fill},
 	{"devices", dev_make, dev_undo},
 	{"process", proc_fork, proc_undo},
+	{"owner", tree_give, NULL}, /* undone with the folders */
 	{"credentials", creds_drop, NULL},
 	{"exec", exec_run, NULL},
 };

@@ -30,8 +30,8 @@ enum option_kind {
 	"Builds a jail around a monitor, with a root folder, namespaces, cgroups, limits and no "  \
 	"privilege, and becomes the monitor in it. ARGUMENTs are the monitor's. Needs root."
 #define OPTIONS_STATUS                                                                             \
-	"Exit status: 1 if something failed; then nothing of the jail is left. Otherwise the "     \
-	"monitor's; with --daemonize or --new-pid-ns 0 once the monitor runs."
+	"Exit status: 1 if something failed; then nothing of the jail is left, or it is said. "    \
+	"Otherwise the monitor's; with --daemonize or --new-pid-ns 0 once the monitor runs."
 
 #define AT(member) offsetof(struct jailer_options, member)
 
@@ -151,13 +151,17 @@ static int option_parent_cgroup(const char *text, struct err *e)
 
 		for (size_t i = 0; i < len; i++)
 			dots = dots || (unsigned char)at[i] <= ' ' || at[i] == 127;
-		if (len == 0 || len > NAME_MAX || dots || strlen(text) > 1024)
+		if (len == 0 || dots || strlen(text) > 1024)
 			return err_set(e, -EINVAL,
 				"Parent cgroup path is invalid. Path should not be absolute or "
 				"contain '..' or '.': --parent-cgroup \"%.200s\"; nor spaces, nor "
-				"an empty name, nor one of more than 255 characters, nor more than "
-				"1024 in all",
+				"an empty name, nor more than 1024 characters",
 				text);
+		if (len > NAME_MAX)
+			return err_set(e, -ENAMETOOLONG,
+				"--parent-cgroup: the name \"%.32s...\" in the path has %zu "
+				"characters; shorten it to at most %d",
+				at, len, NAME_MAX);
 		at += len;
 		if (!*at)
 			return 0;

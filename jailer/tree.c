@@ -15,8 +15,9 @@
 #include <string.h>
 #include <sys/file.h>
 
+/* Below the root. */
 static const char *const tree_names[JAIL_DIR_COUNT] = {
-	[JAIL_ROOT] = "root",
+	[JAIL_ROOT] = "",
 	[JAIL_DEV] = "dev",
 	[JAIL_DEV_NET] = "dev/net",
 	[JAIL_RUN] = "run",
@@ -139,8 +140,24 @@ int tree_make_root(struct jail *j, struct err *e)
 	return tree_refuse_used(j, e);
 }
 
-/* A folder for the monitor: its own, 0700. What it was before is kept for the undoer. */
-static int tree_give(struct jail *j, enum jail_dir which, struct err *e)
+static int tree_open(const struct jail *j, enum jail_dir which)
+{
+	return which == JAIL_ROOT
+		       ? fcntl(j->root_fd, F_DUPFD_CLOEXEC, 3)
+		       : path_open(j->root_fd, tree_names[which], O_RDONLY | O_DIRECTORY, 0);
+}
+
+static int tree_set_owner(
+	const struct jail *j, int fd, enum jail_dir which, uid_t uid, gid_t gid, struct err *e)
+{
+	if (fchown(fd, uid, gid) < 0)
+		return err_set_os(e, -errno, "Failed to change owner for %s",
+			jail_path(j, tree_names[which]));
+	return 0;
+}
+
+/* A folder for the monitor, as yet root's alone. What it was before is kept for the undoer. */
+static int tree_take(struct jail *j, enum jail_dir which, struct err *e)
 {
 	struct jail_dir_state *d = &j->dirs[which];
 	const char *name = tree_names[which];
@@ -153,8 +170,7 @@ static int tree_give(struct jail *j, enum jail_dir which, struct err *e)
 		rc = tree_mkdir(j->root_fd, name, &d->made, jail_path(j, name), e);
 	if (rc < 0)
 		return rc;
-	fd = which == JAIL_ROOT ? fcntl(j->root_fd, F_DUPFD_CLOEXEC, 3)
-				: path_open(j->root_fd, name, O_RDONLY | O_DIRECTORY, 0);
+	fd = tree_open(j, which);
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return err_set_os(
 			e, fd < -1 ? fd : -errno, "Failed to open %s", jail_path(j, name));
@@ -162,20 +178,36 @@ static int tree_give(struct jail *j, enum jail_dir which, struct err *e)
 	d->gid = st.st_gid;
 	d->mode = st.st_mode & 07777;
 	d->changed = true;
-	if (fchmod(fd, 0700) < 0)
-		return err_set_os(
+	rc = tree_set_owner(j, fd, which, 0, 0, e);
+	if (rc == 0 && fchmod(fd, 0700) < 0)
+		rc = err_set_os(
 			e, -errno, "Failed to change permissions on %s", jail_path(j, name));
-	if (fchown(fd, j->opt.uid, j->opt.gid) < 0)
-		return err_set_os(e, -errno, "Failed to change owner for %s", jail_path(j, name));
-	return 0;
+	return rc;
 }
 
+/* The root first: whoever its owner was can then reach nothing below it. */
 int tree_fill(struct jail *j, struct err *e)
 {
 	int rc = 0;
 
 	for (int i = 0; i < JAIL_DIR_COUNT && rc == 0; i++)
-		rc = tree_give(j, (enum jail_dir)i, e);
+		rc = tree_take(j, (enum jail_dir)i, e);
+	return rc;
+}
+
+/* The root last, for the same reason. */
+int tree_give(struct jail *j, struct err *e)
+{
+	int rc = 0;
+
+	for (int i = JAIL_DIR_COUNT - 1; i >= 0 && rc == 0; i--) {
+		CLEANUP_FD
+		int fd = tree_open(j, (enum jail_dir)i);
+
+		rc = fd < 0 ? err_set_os(e, fd < -1 ? fd : -errno, "Failed to open %s",
+				      jail_path(j, tree_names[i]))
+			    : tree_set_owner(j, fd, (enum jail_dir)i, j->opt.uid, j->opt.gid, e);
+	}
 	return rc;
 }
 
@@ -193,6 +225,10 @@ void tree_undo_fill(struct jail *j)
 	CLEANUP_FD
 	int root = tree_reopen(j, "root");
 
+	/* Nobody exchanges folders of it meanwhile. */
+	if (root >= 0 && j->dirs[JAIL_ROOT].changed &&
+		(fchown(root, 0, 0) < 0 || fchmod(root, 0700) < 0))
+		return;
 	for (int i = JAIL_DIR_COUNT - 1; root >= 0 && i >= 0; i--) {
 		const struct jail_dir_state *d = &j->dirs[i];
 		CLEANUP_FD
@@ -218,24 +254,20 @@ void tree_undo_root(struct jail *j)
 		(void)unlinkat(id, "root", AT_REMOVEDIR);
 }
 
-static void tree_forget(struct jail *j)
+void tree_unclaim(struct jail *j)
 {
 	CLEANUP_FD
 	int id = tree_reopen(j, ".");
 	CLEANUP_FD
 	int name = path_open(j->base_fd, j->name, O_RDONLY | O_DIRECTORY, 0);
 
+	/* Only with its record is there something that --cleanup can go on with. */
+	if (j->left_behind && j->made_record)
+		return;
 	if (id >= 0 && j->made_record)
 		(void)unlinkat(id, JAIL_RECORD, 0);
 	if (name >= 0 && j->made_id)
 		(void)unlinkat(name, j->opt.id, AT_REMOVEDIR);
 	if (j->made_name)
 		(void)unlinkat(j->base_fd, j->name, AT_REMOVEDIR);
-}
-
-/* What is left behind needs the record, for the next --cleanup. */
-void tree_unclaim(struct jail *j)
-{
-	if (!j->left_behind)
-		tree_forget(j);
 }

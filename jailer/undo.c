@@ -107,8 +107,8 @@ _Noreturn void undo_watch(struct jail *j)
 	if (answer != UNDO_UNDONE)
 		(void)fprintf(stderr,
 			"mayfly-jailer: not everything was undone: run mayfly-jailer --cleanup "
-			"%s\n",
-			j->opt.id);
+			"%s --chroot-base-dir %s\n",
+			j->opt.id, j->base);
 	_exit(1);
 }
 

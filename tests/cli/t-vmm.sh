@@ -69,6 +69,18 @@ t_vmm_api_socket_that_is_passed_must_listen() {
 	(ulimit -n 64 && vmm 1 "is no socket" --api-sock fd:5 5</dev/null)
 }
 
+# Also such as are above the limit, which was lowered when they were open.
+t_vmm_descriptors_are_passed_with_a_low_limit_of_files() {
+	(
+		ulimit -n 200
+		vmm 1 "is no socket" --api-sock fd:5 5</dev/null
+		exec 150</dev/null
+		ulimit -n 100
+		vmm 1 "is no socket" --api-sock fd:150
+		vmm 1 "'fd:55': no descriptor of that name" --api-sock fd:55
+	)
+}
+
 t_vmm_what_no_release_has_is_refused_by_name() {
 	vmm 153 '--enable-pci: not supported by this version' --enable-pci
 	vmm 153 "The argument '--describe-snapshot' requires a value" --describe-snapshot

@@ -7,8 +7,8 @@
  *	FAULT_NAME=CALL every call of that name does
  *	FAULT_KILL=N    the process is killed before it (FAULT_AFTER=1: after it)
  *	FAULT_KILL_ALL=1    and so is the undoer, before that
+ *	FAULT_STOP=CALL the process stops after its first call of that name
  *	FAULT_LOG=FILE  its name is written there, and NULs behind it
- *	FAULT_PLANT=NAME  after a node dev/NAME was made, ../host is linked in its place
  *
  * Past the last call nothing happens and the monitor runs: then the test has seen them all.
  */
@@ -33,20 +33,18 @@ static struct fault {
 	unsigned seen, fail, kill;
 	bool after, all;
 	pid_t undoer;
-	char name[32];
+	char name[32], stop[32];
 } * fault;
 
 #define FAULT_LOG_SIZE 64
 static char
 	*fault_log; /* a mapping: no path leads out of the jail, and no descriptor is left open */
 
-static char fault_planted[32];
 static bool fault_off;    /* in the undoer */
 static unsigned fault_at; /* the number of the call that this process is in */
 
 /* NOLINTBEGIN(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp) the linker's --wrap wants these names */
 int __real_openat(int dir, const char *path, int flags, ...);
-int __real_unlinkat(int dir, const char *path, int flags);
 
 __attribute__((constructor)) static void fault_init(void)
 {
@@ -62,10 +60,10 @@ __attribute__((constructor)) static void fault_init(void)
 	(void)snprintf(fault->name, sizeof(fault->name), "%s", n ? n : "");
 	n = getenv("FAULT_KILL");
 	fault->kill = n ? (unsigned)strtoul(n, NULL, 10) : 0;
+	n = getenv("FAULT_STOP");
+	(void)snprintf(fault->stop, sizeof(fault->stop), "%s", n ? n : "");
 	fault->after = getenv("FAULT_AFTER") != NULL;
 	fault->all = getenv("FAULT_KILL_ALL") != NULL;
-	n = getenv("FAULT_PLANT");
-	(void)snprintf(fault_planted, sizeof(fault_planted), "%s", n ? n : "");
 	n = getenv("FAULT_LOG");
 	if (n) {
 		int fd = __real_openat(AT_FDCWD, n, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
@@ -101,6 +99,10 @@ static bool fault_hit(const char *name, bool before)
 		(void)snprintf(fault_log, FAULT_LOG_SIZE, "%s", name);
 	if (at == fault->kill && before == !fault->after)
 		fault_die();
+	if (!before && strcmp(name, fault->stop) == 0) {
+		fault->stop[0] = '\0';
+		(void)raise(SIGSTOP);
+	}
 	if (!before || (at != fault->fail && strcmp(name, fault->name) != 0))
 		return false;
 	errno = EIO;
@@ -124,34 +126,12 @@ static bool fault_hit(const char *name, bool before)
 		return rc;                                                                         \
 	}
 
-/* Another process of the jail's user is as fast as can be. */
-static void fault_plant(int dir, const char *path)
-{
-	if (fault_planted[0] && strcmp(path, fault_planted) == 0 &&
-		(__real_unlinkat(dir, path, 0) < 0 || linkat(dir, "../host", dir, path, 0) < 0))
-		abort();
-}
-
-int __real_mknodat(int dir, const char *path, mode_t mode, dev_t dev);
-int __wrap_mknodat(int dir, const char *path, mode_t mode, dev_t dev);
-int __wrap_mknodat(int dir, const char *path, mode_t mode, dev_t dev)
-{
-	int rc = fault_hit("mknodat", true) ? -1 : __real_mknodat(dir, path, mode, dev);
-	int saved = errno;
-
-	if (rc == 0) {
-		fault_plant(dir, path);
-		(void)fault_hit("mknodat", false);
-	}
-	errno = saved;
-	return rc;
-}
-
 /* clang-format off */
 FAULT(int, open, (const char *p, int f, mode_t m), (p, f, m))
 FAULT(int, open64, (const char *p, int f, mode_t m), (p, f, m))
 FAULT(int, openat64, (int d, const char *p, int f, mode_t m), (d, p, f, m))
 FAULT(int, mkdirat, (int d, const char *p, mode_t m), (d, p, m))
+FAULT(int, mknodat, (int d, const char *p, mode_t m, dev_t v), (d, p, m, v))
 FAULT(int, unlinkat, (int d, const char *p, int f), (d, p, f))
 FAULT(int, fchown, (int fd, uid_t u, gid_t g), (fd, u, g))
 FAULT(int, fchmod, (int fd, mode_t m), (fd, m))
@@ -227,6 +207,12 @@ void *__real_calloc(size_t n, size_t size);
 void *__wrap_calloc(size_t n, size_t size);
 void *__wrap_calloc(size_t n, size_t size)
 {
-	return fault_hit("calloc", true) ? NULL : __real_calloc(n, size);
+	void *p;
+
+	if (fault_hit("calloc", true))
+		return NULL;
+	p = __real_calloc(n, size);
+	(void)fault_hit("calloc", false);
+	return p;
 }
 /* NOLINTEND(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp) */

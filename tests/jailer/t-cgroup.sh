@@ -61,6 +61,30 @@ t_cgroup_that_others_use_stays() {
 	[ -d "$pids/$parent/a" ]
 }
 
+t_cgroup_that_cannot_be_removed_is_left_to_the_cleanup() {
+	local pids status=0
+	pids=$(hierarchy pids)
+	[ -n "$pids" ] || skip "no cgroup of version 1"
+	mkdir -p "$pids/$parent/from"
+	echo "$BASHPID" >"$pids/$parent/from/tasks"
+	FAULT_STOP=mknodat FAULT_NAME=capng_apply with=$tests/mayfly-jailer jail a --parent-cgroup "$parent/b" \
+		--cgroup pids.max=9
+	until_true stopped "$pid"
+	mkdir "$pids/$parent/b/a/sub"
+	kill -CONT "$pid"
+	# It goes back where it came from, and waits there for the undoer.
+	until_true grep -q "/$parent/from\$" "/proc/$pid/cgroup"
+	finished "$pid" || status=$?
+	equal "$status" 1
+	has a.err "not everything was undone: run mayfly-jailer --cleanup a --chroot-base-dir $PWD/base$"
+	[ -e base/probe/a/mayfly-jail ]
+	cleanup a 2>err && fail "it says that all is removed"
+	has err "cannot remove the cgroup $parent/b/a"
+	rmdir "$pids/$parent/b/a/sub"
+	cleanup a
+	[ ! -e base/probe ] && [ ! -e "$pids/$parent/b" ]
+}
+
 t_cgroup_v2_of_a_hybrid_host() {
 	local at
 	at=$(unified)
@@ -80,10 +104,17 @@ t_cgroup_errors() {
 	refused 'Cgroup invalid file: pids' a --cgroup pids=1
 	refused 'Hierarchy not found: ' a --cgroup nothing.max=1
 	refused '3 is an invalid cgroup version specifier' a --cgroup-version 3
-	for bad in /a a/ a//b .. a/../b . '' "a/$(printf %0256d 0)/b"; do
+	for bad in /a a/ a//b .. a/../b . ''; do
 		refused 'ath' a --parent-cgroup "$bad"
 	done
+	long=$(printf %0256d 0)
+	for bad in "$long" "a/$long" "$long/a"; do
+		refused 'has 256 characters; shorten it to at most 255' a --parent-cgroup "$bad" --cgroup pids.max=5
+	done
 	[ -z "$(hierarchy pids)" ] || {
+		jailed b --parent-cgroup "$parent/${long%0}" --cgroup pids.max=5
+		stop b
+		[ ! -e "$(hierarchy pids)/$parent" ]
 		refused 'Failed to write many to pids.max' a --parent-cgroup "$parent" --cgroup pids.max=many
 		refused 'Failed to write 3 to pids.nope' a --parent-cgroup "$parent" --cgroup pids.max=3 --cgroup pids.nope=3
 		[ ! -e "$(hierarchy pids)/$parent" ]
@@ -155,6 +186,30 @@ t2_no_room_for_a_child_is_said() {
 	refused 'a parent has processes of its own' a --cgroup-version 2 --parent-cgroup "$parent" \
 		--cgroup memory.max=33554432
 	[ -z "$(find "$at" -mindepth 1 -type d)" ]
+}
+
+# The root of a cgroup namespace takes no process if it has controllers switched on.
+t2_failure_in_a_cgroup_namespace_leaves_nothing() {
+	local at status=0
+	at=$(unified)/$parent
+	mkdir -p base "$at/from"
+	echo +pids >"$(unified)/cgroup.subtree_control"
+	(
+		echo "$BASHPID" >"$at/cgroup.procs"
+		# shellcheck disable=SC2016 # of the inner shell
+		FAULT_NAME=capng_apply exec unshare --cgroup --mount bash -euc '
+			umount "$1"
+			mount -t cgroup2 none "$1"
+			echo $$ >"$1/from/cgroup.procs"
+			shift
+			exec "$@"' - "$(unified)" "$tests/mayfly-jailer" --id a --exec-file "$probe" \
+			--uid "$UID_OF_JAIL" --gid "$GID_OF_JAIL" --chroot-base-dir base \
+			--cgroup-version 2 --parent-cgroup b --cgroup pids.max=9
+	) 2>err || status=$?
+	equal "$status" 1
+	has err 'os error 5'
+	lacks err 'not everything was undone'
+	[ ! -e "$at/b" ] && [ ! -e base/probe ]
 }
 
 # A sample: an emulated CPU is slow. Each single call has its turn on cgroup version 1.

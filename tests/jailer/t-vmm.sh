@@ -20,3 +20,13 @@ t_a_jailed_monitor_boots_a_guest() {
 	cleanup a
 	[ ! -e base/mayfly-vmm ]
 }
+
+t_a_jailed_monitor_with_few_files_knows_those_that_are_passed() {
+	local status=0 exec=$vmm
+	exec 150</dev/null
+	jail a --resource-limit no-file=100 --pass-fd 150 -- --api-sock fd:150 --level Off
+	finished "$pid" || status=$?
+	equal "$status" 1
+	grep -q 'is no socket' a.out a.err || fail "$(cat a.out a.err)"
+	cleanup a
+}

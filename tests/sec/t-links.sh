@@ -159,3 +159,42 @@ t_folders_that_change_into_links_during_starts() {
 	row "a process of the jail's user exchanges folders of the jail and links out of it, during 60 starts and clean-ups" 5 \
 		"nothing outside is touched"
 }
+
+# made_node: the jailer is stopped when the first node is made and is still root's.
+made_node() {
+	rm -rf base
+	mkdir -p base/probe/a/root
+	ln outside/file base/probe/a/root/link
+	chown "$UID_OF_JAIL:$GID_OF_JAIL" base/probe/a/root
+	seen >outside.before
+	FAULT_STOP=mknodat with=$tests/mayfly-jailer jail a
+	until_true stopped "$pid"
+	[ -c base/probe/a/root/dev/net/tun ]
+}
+
+t_hard_links_over_new_devices() {
+	local node=base/probe/a/root/dev/net/tun status=0
+	outside
+	chmod 755 .
+	made_node
+	setpriv --reuid "$UID_OF_JAIL" --regid "$GID_OF_JAIL" --clear-groups \
+		mv -f base/probe/a/root/link "$node" 2>/dev/null && fail "the folder is not root's alone"
+	kill -CONT "$pid"
+	until_true test -e base/probe/a/root/told
+	untouched
+	equal "$(stat -c '%F %U %a' "$node")" "character special file $(stat -c %U base/probe/a/root) 600"
+	kill -KILL "$pid"
+	until_true gone "$pid"
+	cleanup a
+	# Even if somebody who may does it.
+	seen >outside.before
+	made_node
+	mv -f base/probe/a/root/link "$node"
+	kill -CONT "$pid"
+	finished "$pid" || status=$?
+	equal "$status" 1
+	has a.err 'dev/net/tun was replaced meanwhile'
+	equal "$(stat -c '%U %a' outside/file)" "root 640"
+	row "a hard link to the host's file is renamed onto a device that the jailer has just made" 5 \
+		"the jail's user cannot reach its folder; from root it is refused, and the file stays root's"
+}

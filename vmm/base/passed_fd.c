@@ -39,7 +39,7 @@ void passed_fd_init(int own)
 
 	for (int i = 0; i <= PASSED_NUMBER_MAX; i++)
 		fds[i] = (struct pollfd){.fd = i};
-	/* One call tells which of them are open, but where a limit allows fewer: then each is asked for. */
+	/* One call tells which of them are open; or one for each, if the limit of files is lower. */
 	if (poll(fds, NELEM(fds), 0) < 0)
 		for (int i = 0; i <= PASSED_NUMBER_MAX; i++)
 			fds[i].revents = fcntl(i, F_GETFD) < 0 ? POLLNVAL : 0;
