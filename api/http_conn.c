@@ -10,6 +10,7 @@
 
 #include "vmm/base/cleanup.h"
 #include "vmm/base/clock.h"
+#include "vmm/base/wipe.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -19,6 +20,13 @@
 #define CONN_TURN_REQUESTS 8  /* answers that one turn gives */
 #define CONN_TURN_READS    16 /* and reads that it does */
 
+/* Done with n bytes of the input, which may have been metadata. */
+static void conn_drop_input(struct http_conn *c, size_t n)
+{
+	explicit_bzero(c->in + c->in_pos, n);
+	c->in_pos += n;
+}
+
 /* #syscalls:main close */
 void http_conn_close(struct http_conn *c)
 {
@@ -26,7 +34,8 @@ void http_conn_close(struct http_conn *c)
 		loop_del(c->server->config.loop, &c->source);
 	c->events = 0;
 	http_parse_fini(&c->parse);
-	free(c->out);
+	conn_drop_input(c, c->in_len - c->in_pos);
+	wipe_free(c->out);
 	c->out = NULL;
 	fd_close(&c->fd);
 }
@@ -45,7 +54,7 @@ static bool conn_flush(struct http_conn *c)
 		return errno == EAGAIN || errno == EINTR;
 	c->out_pos += (size_t)n;
 	if (c->out_pos == c->out_len) {
-		free(c->out);
+		wipe_free(c->out);
 		c->out = NULL;
 	}
 	return true;
@@ -122,10 +131,10 @@ static bool conn_has_input(const struct http_conn *c)
 static bool conn_take_input(struct http_conn *c)
 {
 	if (c->closing) {
-		c->in_pos = c->in_len;
+		conn_drop_input(c, c->in_len - c->in_pos);
 		return true;
 	}
-	c->in_pos += http_parse_feed(&c->parse, c->in + c->in_pos, c->in_len - c->in_pos);
+	conn_drop_input(c, http_parse_feed(&c->parse, c->in + c->in_pos, c->in_len - c->in_pos));
 	switch (http_parse_state(&c->parse)) {
 	case HTTP_PARSE_READY:
 		return conn_answer(c);

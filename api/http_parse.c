@@ -10,6 +10,7 @@
 #include "api/http_parse.h"
 
 #include "vmm/base/check.h"
+#include "vmm/base/wipe.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -343,7 +344,7 @@ static int body_reserve(struct http_parse *p, size_t need)
 	if (need < size)
 		return 0;
 	size = MAX(MAX(2 * size, need + 1), (size_t)BODY_GROWTH_MIN);
-	body = realloc(p->body, size);
+	body = wipe_grow(p->body, p->body_used, size);
 	if (!body)
 		return -1;
 	p->body = body;
@@ -392,15 +393,23 @@ size_t http_parse_feed(struct http_parse *p, const char *buf, size_t len)
 	return used;
 }
 
+/* Bodies are metadata, headers have its tokens. */
+static void parse_wipe(struct http_parse *p)
+{
+	wipe_free(p->body);
+	p->body = NULL;
+	explicit_bzero(p->head, p->head_used);
+	p->head_used = 0;
+}
+
 void http_parse_next(struct http_parse *p)
 {
-	free(p->body);
-	p->body = NULL;
+	parse_wipe(p);
 	p->body_size = p->body_used = 0;
 	p->length = 0;
 	p->state = HTTP_PARSE_MORE;
 	p->request = (struct http_request){0};
-	p->head_used = p->head_bytes = p->line_bytes = p->line_index = 0;
+	p->head_bytes = p->line_bytes = p->line_index = 0;
 	p->last_byte = '\0';
 	p->in_value = true;
 	p->in_body = p->wants_100 = p->recovers = false;
@@ -415,14 +424,14 @@ void http_parse_init(struct http_parse *p, const struct http_limits *limits)
 	CHECK(limits->headers_max <= HTTP_HEADERS_MAX);
 	p->limits = *limits;
 	p->body = NULL;
+	p->head_used = 0;
 	p->skip = 0;
 	http_parse_next(p);
 }
 
 void http_parse_fini(struct http_parse *p)
 {
-	free(p->body);
-	p->body = NULL;
+	parse_wipe(p);
 }
 
 enum http_parse_state http_parse_state(const struct http_parse *p)

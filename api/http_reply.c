@@ -5,6 +5,8 @@
  */
 #include "api/http.h"
 
+#include "vmm/base/wipe.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,7 +53,7 @@ char *http_reply_format(struct http_reply *r, bool closes, size_t *ret_len)
 			memcpy(answer + head_len, r->body, body_len);
 		*ret_len = head_len + body_len;
 	}
-	free(r->body);
+	wipe_free(r->body);
 	r->body = NULL;
 	return answer;
 }

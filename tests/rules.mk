@@ -20,6 +20,7 @@ $(B)/unit/%: $(B)/o/tests/unit/%.o $(UNIT_LIB) $(LIB)
 
 # What is the command's.
 $(B)/unit/test_seccomp_json: $(B)/o/cli/seccomp_json.o
+$(B)/unit/test_wipe: UNIT_LDFLAGS += -Wl,--wrap=free
 $(B)/unit/test_seccomp_json $(B)/unit/test_seccomp_chain: UNIT_LIBS := -lseccomp
 
 $(B)/fuzz/%: $(B)/o/tests/fuzz/%.o $(FUZZ_LIB) $(LIB)

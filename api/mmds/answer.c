@@ -2,7 +2,7 @@
 /* The metadata service's answers. See answer.h. */
 #include "api/mmds/answer.h"
 
-#include "vmm/base/cleanup.h"
+#include "vmm/base/wipe.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -44,6 +44,7 @@ static void answer_say(struct answer_draft *d, int status, const char *fmt, ...)
 	d->json = false;
 	d->body = strdup(text);
 	d->len = strlen(text);
+	explicit_bzero(text, d->len); /* it may be a token */
 }
 
 /* The first header of a pair of names that is there; *ret_name, if any, is its name. */
@@ -155,6 +156,7 @@ static void answer_put(
 		answer_say(d, 500, "No token can be made at this time.");
 	} else {
 		answer_say(d, 200, "%s", token);
+		explicit_bzero(token, sizeof(token));
 	}
 }
 
@@ -238,6 +240,6 @@ uint32_t answer(struct answerer *a, const uint8_t *bytes, uint32_t len, bool ful
 	http_parse_fini(&a->parse);
 	if (taken > 0)
 		answer_print(&d, ret);
-	free(d.body);
+	wipe_free(d.body);
 	return taken;
 }

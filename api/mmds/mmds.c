@@ -3,10 +3,11 @@
 #include "api/mmds/mmds.h"
 
 #include "vmm/base/check.h"
-#include "vmm/base/cleanup.h"
 #include "vmm/base/io.h"
+#include "vmm/base/wipe.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 _Static_assert(NET_DIVERT_RX_MAX >= FRAME_ETH_SIZE + FRAME_IP_SIZE + FRAME_TCP_SIZE + TCP_MSS_OURS,
@@ -21,6 +22,7 @@ void mmds_init(struct mmds *m, size_t size_max)
 	/* Slots of tokens are made when they are needed, the parser for each request: 200 KiB. */
 	m->tokens.slot_count = 0;
 	m->tokens.use_count = 0;
+	m->tokens.first_end_ns = UINT64_MAX;
 	m->counters = (struct metrics_mmds){0};
 	m->ip = 0;
 	m->config = NULL;
@@ -35,6 +37,7 @@ void mmds_init(struct mmds *m, size_t size_max)
 void mmds_fini(struct mmds *m)
 {
 	store_fini(&m->store);
+	tokens_fini(&m->tokens);
 	m->config = NULL;
 }
 
@@ -57,12 +60,13 @@ static struct mmds_interface *mmds_of(struct net_diverter *d)
 }
 
 /*
- * The timer follows the first deadline of a connection. One that has passed needs none: what is
+ * The timer follows the first deadline of a connection, or end of a token. One that has passed needs none: what is
  * due waits for the guest to have room, and then its network device asks.
  */
 static void mmds_arm(struct mmds_interface *i)
 {
-	uint64_t now = clock_mono_ns(), at = stack_deadline_ns(&i->stack);
+	uint64_t now = clock_mono_ns();
+	uint64_t at = MIN(stack_deadline_ns(&i->stack), i->mmds->tokens.first_end_ns);
 
 	/* Earlier than needed is as good, and saves a system call for each request. */
 	if (at == UINT64_MAX || at <= now || i->armed_ns <= at)
@@ -76,6 +80,7 @@ static void mmds_on_timer(void *ctx)
 	struct mmds_interface *i = ctx;
 
 	i->armed_ns = UINT64_MAX;
+	tokens_sweep(&i->mmds->tokens, clock_mono_ns());
 	if (stack_deadline_ns(&i->stack) <= clock_mono_ns())
 		i->diverter.kick(i->diverter.kick_ctx);
 	mmds_arm(i);
@@ -126,7 +131,7 @@ static void mmds_close(struct net_diverter *d)
 
 	rate_timer_fini(&i->timer);
 	stack_fini(&i->stack);
-	free(i);
+	wipe_free(i);
 }
 
 static const struct net_diverter_ops mmds_ops = {
@@ -178,7 +183,7 @@ int mmds_open_interface(void *ctx, const char *iface_id, struct loop *loop,
 
 int mmds_preload(struct mmds *m, const char *path, struct err *e)
 {
-	CLEANUP_FREE
+	CLEANUP_WIPE
 	char *text = NULL;
 	size_t len;
 	int rc = io_read_file(path, STORE_TEXT_MAX, &text, &len, e);

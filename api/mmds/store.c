@@ -3,6 +3,7 @@
 #include "api/mmds/store.h"
 
 #include "vmm/base/cleanup.h"
+#include "vmm/base/wipe.h"
 
 #include <errno.h>
 #include <string.h>
@@ -12,6 +13,8 @@
 
 void store_init(struct store *s, size_t size_max)
 {
+	/* Metadata is credentials. There is one free of jansson's in a process, so all JSON is wiped. */
+	json_set_alloc_funcs(malloc, wipe_free);
 	*s = (struct store){.size_max = size_max};
 }
 

@@ -3,6 +3,7 @@
 #include "api/mmds/tcp.h"
 
 #include "vmm/base/check.h"
+#include "vmm/base/wipe.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -43,7 +44,8 @@ void tcp_open(struct tcp *c, const struct frame_tcp *syn, uint32_t iss, uint64_t
 
 void tcp_free(struct tcp *c)
 {
-	free(c->tx);
+	wipe_free(c->tx);
+	explicit_bzero(c->rx, c->rx_len);
 	c->tx = NULL;
 	c->state = TCP_FREE;
 }
@@ -127,7 +129,7 @@ static bool tcp_input_ack(struct tcp *c, const struct frame_tcp *s, uint64_t now
 			tcp_arm(c, now_ns);
 	}
 	if (c->tx && tcp_diff(c->snd_una, tcp_end(c)) >= 0) {
-		free(c->tx);
+		wipe_free(c->tx);
 		c->tx = NULL;
 		c->tx_seq += c->tx_len;
 		c->tx_len = 0;
@@ -295,7 +297,8 @@ void tcp_rx_drop(struct tcp *c, uint32_t count)
 	CHECK(count <= c->rx_len);
 	c->rx_len -= count;
 	memmove(c->rx, c->rx + count, c->rx_len);
-	c->ack_due = true; /* there is room again */
+	explicit_bzero(c->rx + c->rx_len, count); /* a request has a token */
+	c->ack_due = true;                        /* there is room again */
 }
 
 bool tcp_idle(const struct tcp *c)
@@ -313,6 +316,7 @@ void tcp_write(struct tcp *c, char *reply, uint32_t len)
 void tcp_close(struct tcp *c)
 {
 	c->fin_wanted = true;
+	explicit_bzero(c->rx, c->rx_len);
 	c->rx_len = 0;
 }
 

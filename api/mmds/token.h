@@ -28,6 +28,7 @@ struct token_slot {
 struct tokens {
 	uint32_t slot_count; /* slots that were ever in use */
 	uint64_t use_count;
+	uint64_t first_end_ns; /* no token ends before; UINT64_MAX: none is there */
 	struct token_slot slots[TOKENS_MAX];
 };
 
@@ -37,3 +38,8 @@ int token_create(
 
 /* Whether text, any string, is a token that lives. */
 bool token_check(struct tokens *t, const char *text, uint64_t now_ns);
+
+/* Overwrites the tokens that have ended, as the two above do too. */
+void tokens_sweep(struct tokens *t, uint64_t now_ns);
+/* Overwrites all of them. */
+void tokens_fini(struct tokens *t);

@@ -140,6 +140,59 @@ static void a_place_that_was_never_used_admits_nobody(void **state)
 	assert_false(token_check(t, text, 0));
 }
 
+/* Whether the table has the secret of the token that text is. */
+static bool table_holds(const char *token)
+{
+	uint8_t secret[TOKEN_SECRET_SIZE];
+
+	for (size_t i = 0; i < sizeof(secret); i++) {
+		char digits[3] = {token[4 + 2 * i], token[5 + 2 * i], '\0'};
+
+		secret[i] = (uint8_t)strtoul(digits, NULL, 16);
+	}
+	return memmem(t, sizeof(*t), secret, sizeof(secret)) != NULL;
+}
+
+static void of_a_token_that_has_ended_nothing_is_left(void **state)
+{
+	const uint64_t end = 1000 + 60 * CLOCK_NS_PER_S;
+	char longer[TOKEN_TEXT_LEN + 1];
+
+	(void)state;
+	assert_int_equal(token_create(t, 61, 1000, longer), 0);
+	make(60);
+	tokens_sweep(t, end - 1);
+	assert_true(table_holds(text) && table_holds(longer));
+	tokens_sweep(t, end);
+	assert_false(table_holds(text));
+	assert_true(table_holds(longer) && token_check(t, longer, end));
+}
+
+static void whoever_asks_after_its_end_wipes_a_token(void **state)
+{
+	char other_text[TOKEN_TEXT_LEN + 1];
+
+	(void)state;
+	make(1);
+	assert_false(token_check(t, "", 1000 + CLOCK_NS_PER_S));
+	assert_false(table_holds(text));
+	make(1);
+	assert_int_equal(token_create(t, 60, 1000 + CLOCK_NS_PER_S, other_text), 0);
+	assert_false(table_holds(text));
+	assert_true(table_holds(other_text));
+}
+
+static void the_end_of_the_table_wipes_all_tokens(void **state)
+{
+	(void)state;
+	make(60);
+	tokens_fini(t);
+	assert_false(table_holds(text));
+	assert_false(token_check(t, text, 1000));
+	make(60);
+	assert_true(token_check(t, text, 1000));
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -152,6 +205,9 @@ int main(void)
 		T(a_flood_ends_those_that_nobody_uses),
 		T(ended_tokens_make_room),
 		T(without_random_numbers_there_is_no_token),
+		T(of_a_token_that_has_ended_nothing_is_left),
+		T(whoever_asks_after_its_end_wipes_a_token),
+		T(the_end_of_the_table_wipes_all_tokens),
 		T(a_place_that_was_never_used_admits_nobody),
 	};
 
